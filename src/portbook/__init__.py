@@ -1,0 +1,75 @@
+"""portbook: what a port is, who has it, who talks through it.
+
+One public function for each verb; each returns a `portbook.columns.Table`, whose rows are named tuples, and imports
+what it needs when it is called. Errors derive from `portbook.errors.PortbookError`.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from portbook.columns import Table
+    from portbook.host.reading import Selection
+
+__version__ = "0.1.0"
+__all__ = ["sockets", "talks", "what", "who"]
+
+
+def what(*queries: str, language: str = "en", limit: int = 40) -> Table:
+    """Return what ports are: of numbers, ranges, `53/udp`, names, or words that describe a service.
+
+    The columns are `portbook.service.COLUMNS`. `limit` bounds a search by words, `language` is that of the texts
+    which are searched. Raises BadQuestion for what is no port.
+    """
+    from portbook.host.ports import answers, services_here
+    from portbook.registry.lookup import open_registry
+
+    return services_here(answers(queries, open_registry(), language, limit))
+
+
+def who(*ports: int, netns: str | None = None) -> Table:
+    """Return the listeners and their owners, or everything that stands on the given ports.
+
+    The columns are `portbook.socket.LISTENER_COLUMNS`, with ports HOLDER_COLUMNS. `netns` is a network namespace: a
+    name, a PID, or `all`. Raises Unavailable where no source answers.
+    """
+    from portbook.host.listeners import holders, listener_table, listeners
+    from portbook.host.reading import PORTED, Selection, read
+    from portbook.host.sockets import View
+    from portbook.registry.lookup import open_registry
+
+    selection = Selection(PORTED, owners=True, netns=netns)
+    if ports:
+        return holders(frozenset(ports), selection, open_registry())
+    view = View(read(selection), open_registry())
+    return listener_table(listeners(view), view)
+
+
+def sockets(selection: Selection | None = None) -> Table:
+    """Return the sockets that a `portbook.host.reading.Selection` asks for, by default all of this namespace.
+
+    The columns are those of `portbook.socket.COLUMNS` that the selection fills. Raises Unavailable where no source
+    answers.
+    """
+    from portbook.host import sockets as host
+    from portbook.host.reading import Selection
+    from portbook.registry.lookup import open_registry
+
+    return host.sockets(selection or Selection(), registry=open_registry())
+
+
+def talks(ports: Iterable[int] | None = None, netns: str = "seen") -> Table:
+    """Return this host's conversations now, told from the client's side, with one of `ports` where they are given.
+
+    The columns are those of `portbook.conversation.COLUMNS` but for the names of hosts. Raises Unavailable where no
+    source answers.
+    """
+    from portbook.host.reading import PORTED, Selection, read
+    from portbook.host.sockets import View
+    from portbook.host.talks import Talks
+    from portbook.registry.lookup import open_registry
+
+    reading = read(Selection(PORTED, owners=True, detailed=True, netns=netns))
+    return Talks(View(reading, open_registry()), None if ports is None else frozenset(ports)).table()
