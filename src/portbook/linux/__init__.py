@@ -1,0 +1,1 @@
+"""Linux: the kernel's answers, translated once, at the edge."""
