@@ -1,0 +1,1 @@
+"""From tables to what a person or a program reads."""
