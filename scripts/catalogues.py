@@ -1,0 +1,102 @@
+"""Brings the catalogues of messages up to date with the code, and says what lacks a translation.
+
+Messages are the arguments of gettext, ngettext, `_` and `N_` in src and scripts, and what argparse itself says. New
+ones are added empty, those that are gone are dropped. Ends with 1 where a translation is missing; `--check` writes
+nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from io import BytesIO
+from pathlib import Path
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir, extract_from_file
+from babel.messages.pofile import read_po, write_po
+
+from portbook.locale import FOLDER, LANGUAGES
+
+ROOT = Path(__file__).parent.parent
+KEYWORDS = {"gettext": None, "ngettext": (1, 2), "_": None, "N_": None}
+
+
+def messages() -> Catalog:
+    """Return the catalogue of all messages, without translations."""
+    found = Catalog(project="portbook", charset="utf-8", fuzzy=False)
+    for folder in ("src", "scripts"):
+        for path, _, message, _, _ in extract_from_dir(ROOT / folder, keywords=KEYWORDS):
+            found.add(message, locations=[(f"{folder}/{path}", 0)])
+    source = argparse.__file__
+    for _, message, _, _ in extract_from_file("python", source, keywords=KEYWORDS):
+        found.add(message, locations=[("argparse", 0)])
+    return found
+
+
+def catalogue(language: str) -> Catalog:
+    """Return the committed catalogue of a language, an empty one where there is none."""
+    path = _path(language)
+    if not path.exists():
+        return Catalog(locale=language, project="portbook", charset="utf-8", fuzzy=False)
+    with path.open("rb") as file:
+        return read_po(file, locale=language)
+
+
+def lacking(language: str, wanted: Catalog) -> list[str]:
+    """Return the messages that a language's catalogue has no whole translation of."""
+    held = catalogue(language)
+    missing = []
+    for message in wanted:
+        if not message.id:
+            continue
+        said = held.get(message.id if isinstance(message.id, str) else message.id[0])
+        string = said.string if said is not None else None
+        texts = (string,) if isinstance(string, str) else tuple(string or ())
+        plural_forms = held.num_plurals if isinstance(message.id, tuple) else 1
+        if said is None or said.fuzzy or len(texts) != plural_forms or not all(texts):
+            missing.append(str(message.id))
+    return missing
+
+
+def bring_up_to_date(language: str, wanted: Catalog) -> None:
+    """Write the catalogue of a language with exactly the messages that are wanted."""
+    held = catalogue(language)
+    held.update(wanted, no_fuzzy_matching=True)
+    held.obsolete.clear()
+    held.header_comment = f"# portbook's messages in {language}."
+    text = BytesIO()
+    write_po(text, held, width=100, sort_output=True, omit_header=False, include_lineno=False)
+    lines = [
+        line
+        for line in text.getvalue().decode().split("\n")
+        # Dates and names that change with every run would only be noise in a review.
+        if not line.startswith(('"POT-Creation-Date', '"PO-Revision-Date', '"Last-Translator', '"Generated-By'))
+    ]
+    _path(language).parent.mkdir(parents=True, exist_ok=True)
+    _path(language).write_text("\n".join(lines))
+
+
+def _path(language: str) -> Path:
+    return Path(FOLDER) / language / "LC_MESSAGES" / "portbook.po"
+
+
+def main() -> int:
+    """Update, or check, every catalogue."""
+    wanted = messages()
+    complete = True
+    for language in LANGUAGES:
+        if language == "en":
+            continue
+        if "--check" not in sys.argv[1:]:
+            bring_up_to_date(language, wanted)
+        missing = lacking(language, wanted)
+        complete = complete and not missing
+        print(f"{language}: {len(missing)} of {len(wanted)} messages lack a translation")
+        for message in missing:
+            print(f"  {message!r}")
+    return int(not complete)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
