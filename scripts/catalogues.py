@@ -8,30 +8,50 @@ nothing.
 from __future__ import annotations
 
 import argparse
+import ast
 import sys
 from io import BytesIO
 from pathlib import Path
 
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_from_dir, extract_from_file
 from babel.messages.pofile import read_po, write_po
 
 from portbook.locale import FOLDER, LANGUAGES
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 ROOT = Path(__file__).parent.parent
-KEYWORDS = {"gettext": None, "ngettext": (1, 2), "_": None, "N_": None}
+KEYWORDS = {"gettext": 1, "ngettext": 2, "_": 1, "N_": 1}
+"""The functions whose arguments are messages, and how many of them are."""
 
 
 def messages() -> Catalog:
     """Return the catalogue of all messages, without translations."""
     found = Catalog(project="portbook", charset="utf-8", fuzzy=False)
     for folder in ("src", "scripts"):
-        for path, _, message, _, _ in extract_from_dir(ROOT / folder, keywords=KEYWORDS):
-            found.add(message, locations=[(f"{folder}/{path}", 0)])
-    source = argparse.__file__
-    for _, message, _, _ in extract_from_file("python", source, keywords=KEYWORDS):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            for message in messages_in(path):
+                found.add(message, locations=[(path.relative_to(ROOT).as_posix(), 0)])
+    for message in messages_in(Path(argparse.__file__)):
         found.add(message, locations=[("argparse", 0)])
     return found
+
+
+def messages_in(path: Path) -> Iterator[str | tuple[str, ...]]:
+    """Yield the messages of one Python file: a text, or the singular and the plural.
+
+    Read from the syntax tree, since Babel's extractor passes over those in f-strings.
+    """
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), str(path))):
+        if not isinstance(node, ast.Call):
+            continue
+        name = getattr(node.func, "id", None) or getattr(node.func, "attr", None)
+        arguments = node.args[: KEYWORDS.get(str(name), 0)]
+        texts = tuple(one.value for one in arguments if isinstance(one, ast.Constant) and isinstance(one.value, str))
+        if texts and len(texts) == len(arguments):
+            yield texts if len(texts) > 1 else texts[0]
 
 
 def catalogue(language: str) -> Catalog:

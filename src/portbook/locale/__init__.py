@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LANGUAGES = ("en", "fr", "pt", "uk")
-FOLDER = os.path.dirname(__file__)  # noqa: PTH120 - pathlib takes longer to import than all of this
+FOLDER = os.path.dirname(__file__)
 _VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
 
 
@@ -45,6 +45,8 @@ def choose(environ: Mapping[str, str], wanted: str | None = None) -> str:
 
 def translations(language: str) -> gettext.NullTranslations:
     """Return the catalogue of one of LANGUAGES; message ids stay as they are where there is none."""
+    if language == "en":
+        return gettext.NullTranslations()
     return gettext.translation("portbook", FOLDER, [language], fallback=True)
 
 
