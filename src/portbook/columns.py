@@ -11,7 +11,7 @@ from __future__ import annotations
 import socket
 from array import array
 from collections import namedtuple
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from portbook.errors import N_, BadQuestion
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any, Literal
 
+    Note = tuple[str, Mapping[str, object]]
     ColumnType = Literal["text", "integer", "number", "boolean", "address", "integers", "texts"]
     Unit = Literal["", "bytes", "bytes/second", "seconds", "milliseconds", "epoch"]
 
@@ -30,8 +31,7 @@ MAPPED_PREFIX = bytes(10) + b"\xff\xff"
 """What precedes an IPv4 address in 16 bytes, an IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """The declaration of one column.
 
     `heading` is the message id of its title in a table; `foreign` marks text that somebody else chose (a
@@ -131,7 +131,6 @@ def pack_address(text: str) -> bytes:
         raise ValueError(text) from error
 
 
-@dataclass(slots=True)
 class Table:
     """Rows of declared columns: one vector each, all of one length.
 
@@ -140,11 +139,21 @@ class Table:
     message id with its values, as an error has them.
     """
 
-    columns: tuple[Column, ...]
-    vectors: tuple[Vector, ...]
-    order: array[int] | None = None
-    complete: bool = True
-    notes: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
+    __slots__ = ("columns", "complete", "notes", "order", "vectors")
+
+    def __init__(
+        self,
+        columns: tuple[Column, ...],
+        vectors: tuple[Vector, ...],
+        order: array[int] | None = None,
+        complete: bool = True,
+        notes: Sequence[Note] = (),
+    ) -> None:
+        self.columns = columns
+        self.vectors = vectors
+        self.order = order
+        self.complete = complete
+        self.notes = list(notes)
 
     def __len__(self) -> int:
         if self.order is not None:

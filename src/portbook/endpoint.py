@@ -5,7 +5,7 @@ It knows text and bytes of addresses and RFC 6335's ranges; where they come from
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from portbook.columns import ABSENT_ADDRESS, MAPPED_PREFIX
 
@@ -20,8 +20,7 @@ USER_PORTS = range(1024, 49152)
 DYNAMIC_PORTS = range(49152, 65536)
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
+class Endpoint(NamedTuple):
     """An IP address (canonical text) and a port."""
 
     ip: str

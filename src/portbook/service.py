@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from portbook.columns import Column
 from portbook.errors import N_
@@ -25,8 +25,7 @@ are taken there, whether only the privileged may bind it, and whether ip_local_r
 taken as a source port."""
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(NamedTuple):
     """One assignment: what a port of a transport is for, and who says so.
 
     `transport` is None where the port is told of for every transport; `assigned` is iana, unofficial, reserved or

@@ -7,7 +7,7 @@ wire/ and read by the operations. Who owns a socket, and what its port is called
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from portbook import tcp
 from portbook.columns import ABSENT_ADDRESS, Column
@@ -170,8 +170,7 @@ DETAILS = {
 """What the kernel says of a TCP connection's inside; ABSENT_32 or ABSENT_64 where it says nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(NamedTuple):
     """Who holds a socket, and how far that is known.
 
     `pids` are all the processes that hold it, ascending; `process` their name (several names joined by ", "),
@@ -189,8 +188,7 @@ class Owner:
     owner_by: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Listener:
+class Listener(NamedTuple):
     """A service that waits on one port: every socket of one owner on it, of IPv4 and IPv6 together.
 
     `addresses` are those it listens on, `scope` is the widest of theirs. `queue` counts the connections that wait to

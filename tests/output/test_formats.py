@@ -300,7 +300,7 @@ table = Table(tuple(columns), (shared,) * 24 + (packed,))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 write(table, sys.argv[1], sys.stdout.buffer)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, file=sys.stderr)
-print([name for name in ("rich", "duckdb", "json", "typing", "pathlib") if name in sys.modules], file=sys.stderr)
+print([name for name in ("rich", "duckdb", "json", "dataclasses", "pathlib") if name in sys.modules], file=sys.stderr)
 """
 
 

@@ -49,7 +49,7 @@ def table(rows: int = 2, command: str = COMMAND) -> Table:
     )
 
 
-def drawn(given: Table, width: int | None, color: str = "never", **options: bool) -> str:
+def drawn(given: Table, width: int | None, color: str = "never", **options: object) -> str:
     stream = io.StringIO()
     show(given, stream, color=color, width=width, **options)  # type: ignore[arg-type]
     return stream.getvalue()
@@ -95,7 +95,7 @@ def test_without_a_terminal_nothing_is_cut() -> None:
 
 def test_columns_that_say_nothing_are_left_out_unless_they_were_asked_for() -> None:
     assert "Remote" not in drawn(table(), 400)
-    assert "Remote" in drawn(table(), 400, keep_absent=True)
+    assert "Remote" in drawn(table(), 400, spare=None)
     assert "Scope" not in drawn(table().ordered([1]), 400)
     nothing = table().select(["remote_ip", "remote_port"])
     assert drawn(nothing, 80).split() == ["Remote", "-", "-"]
@@ -192,3 +192,15 @@ def test_every_style_is_one_that_rich_knows() -> None:
     from rich.style import Style
 
     assert all(Style.parse(style) for style in STYLES.values())
+
+
+def test_a_narrow_terminal_does_without_what_can_be_spared() -> None:
+    rows = [("tcp", "LISTEN", "a-process-with-a-long-name", "somebody")]
+    columns = tuple(Column(name, "text", name) for name in ("transport", "state", "process", "user"))
+    given = Table.from_rows(columns, rows)
+    stream = io.StringIO()
+    assert show(given, stream, color="never", width=50, spare=("user", "transport")) == ["user"]
+    assert "a-process-with-a-long-name" in stream.getvalue()
+    assert "somebody" not in stream.getvalue()
+    assert show(given, io.StringIO(), color="never", width=200, spare=("user", "transport")) == []
+    assert show(given, io.StringIO(), color="never", width=10, spare=None) == []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from portbook.cli.context import ExitCode
 from portbook.endpoint import TCP, UDP, UDPLITE
@@ -71,7 +71,7 @@ class Parser(argparse.ArgumentParser):
             add("--sort", metavar=_("COLUMN[:desc]"), help=_("sort by a column"))
             add("--limit", metavar="N", type=_count, help=_("show the first N rows only"))
             add("--where", metavar="SQL", help=_("only rows for which this SQL condition over the columns holds"))
-            add("-n", "--numeric", action="store_true", help=_("ports without the names of their services"))
+            add("-n", "--numeric", action="store_true", help=_("port numbers only, without the names of services"))
             add("-r", "--resolve", action="store_true", help=_("look up the names of remote hosts"))
         add("--lang", metavar=_("LANGUAGE"), help=_("en, fr, pt or uk; else as LC_ALL and LANG say"))
         add("--color", choices=COLORS, default="auto", help=_("colour in tables (auto: on a terminal)"))
@@ -79,12 +79,7 @@ class Parser(argparse.ArgumentParser):
         add("-h", "--help", action="store_true", help=_("print this help"))
 
     def read(self, arguments: Sequence[str]) -> argparse.Namespace | None:
-        """Return what the arguments say, None where help or the version was asked for and has been printed."""
-        if "--version" in arguments:
-            from portbook.cli.main import version
-
-            self.context.stdout.write(version() + "\n")
-            return None
+        """Return what the arguments say, None where help was asked for and has been printed."""
         if "--help" in arguments or "-h" in arguments:
             self.context.stdout.write(self.format_help())
             return None
@@ -93,8 +88,7 @@ class Parser(argparse.ArgumentParser):
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Output:
+class Output(NamedTuple):
     """How an answer is to be shown."""
 
     format: str
@@ -159,8 +153,11 @@ class Output:
         return table.select(shown)
 
 
-def show(table: Table, output: Output, context: Context) -> ExitCode:
-    """Write an arranged table as it is asked for, then its notes; return the exit code that it amounts to."""
+def show(table: Table, output: Output, context: Context, spare: Sequence[str] = ()) -> ExitCode:
+    """Write an arranged table as it is asked for, then its notes; return the exit code that it amounts to.
+
+    `spare` are the columns that a terminal too narrow for all may do without, the least wanted first.
+    """
     from portbook.output import formats
 
     if output.path is not None:
@@ -168,13 +165,15 @@ def show(table: Table, output: Output, context: Context) -> ExitCode:
     elif output.format == "table" and (context.on_terminal or context.color == "always"):
         from portbook.output import terminal
 
-        terminal.show(
+        left_out = terminal.show(
             table,
             context.stdout,
             color=context.color,
-            keep_absent=output.columns is not None,
+            spare=None if output.columns is not None else spare,
             gettext=context.gettext,
         )
+        if left_out:
+            context.say(N_("too narrow for: {columns} (--columns shows them)"), columns=", ".join(left_out))
     else:
         context.stdout.flush()
         formats.write(table, output.format, context.stdout.buffer, gettext=context.gettext)

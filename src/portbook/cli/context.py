@@ -6,7 +6,6 @@ Everything that is printed goes through here, so that a test can stand in for th
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
 from enum import IntEnum
 
 from portbook.errors import PortbookError
@@ -29,16 +28,16 @@ class ExitCode(IntEnum):
     IN_PART = 3
 
 
-@dataclass(slots=True)
 class Context:
     """The process as a verb sees it."""
 
-    translations: gettext.NullTranslations
-    language: str
-    environ: Mapping[str, str]
-    stdout: TextIO = field(default_factory=lambda: sys.stdout)
-    stderr: TextIO = field(default_factory=lambda: sys.stderr)
-    color: Color = "auto"
+    def __init__(self, translations: gettext.NullTranslations, language: str, environ: Mapping[str, str]) -> None:
+        self.translations = translations
+        self.language = language
+        self.environ = environ
+        self.stdout: TextIO = sys.stdout
+        self.stderr: TextIO = sys.stderr
+        self.color: Color = "auto"
 
     def gettext(self, message: str) -> str:
         """Return the message in the reader's language."""

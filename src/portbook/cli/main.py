@@ -12,6 +12,7 @@ from importlib import import_module
 from portbook import __version__, locale
 from portbook.cli.context import Context, ExitCode
 from portbook.errors import N_, BadQuestion, PortbookError
+from portbook.output.formats import deliver
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,12 +45,14 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
         # Whoever read has enough; the interpreter must not find out again when it flushes at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.YES
-    except KeyboardInterrupt:
-        return 130
 
 
 def _run(arguments: list[str], context: Context) -> int:
     verb, rest = split_verb(arguments)
+    if "--version" in rest:
+        context.stdout.write(version() + "\n")
+        deliver((), context.stdout)
+        return ExitCode.YES
     if verb is None:
         module = import_module("portbook.cli.overview")
     elif verb in VERBS:
@@ -61,7 +64,7 @@ def _run(arguments: list[str], context: Context) -> int:
             verbs=", ".join(VERBS),
         )
     code: int = module.run(rest, context)
-    context.stdout.flush()
+    deliver((), context.stdout)  # what is still in the buffer: a full disk or a closed pipe is told as such
     return code
 
 

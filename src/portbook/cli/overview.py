@@ -35,7 +35,7 @@ def parser(context: Context) -> Parser:
     more = _("portbook VERB --help tells more of one; without a verb: this host at a glance")
     made.epilog = f"{_('verbs')}:\n{verbs}\n\n{more}"
     made.add_argument(
-        "--completion", choices=SHELLS, help=_("print the completions for a shell, to be sourced by it")
+        "--completion", choices=SHELLS, help=_("print the completions for a shell, to load with source")
     )
     made.share(table=False)
     return made
@@ -93,7 +93,8 @@ def _section(context: Context, title: str, table: Table, most: int, command: str
     if context.on_terminal or context.color == "always":
         from portbook.output import terminal
 
-        terminal.show(part, context.stdout, color=context.color, gettext=context.gettext)
+        spare = ("container", "pids", "transport")
+        terminal.show(part, context.stdout, color=context.color, spare=spare, gettext=context.gettext)
     else:
         from portbook.output import formats
 
@@ -119,7 +120,7 @@ def _hints(waiting: Sequence[Listener], context: Context) -> list[tuple[str, str
     open_wide = next((one for one in waiting if one.scope in ("any", "public")), None)
     hints = []
     if open_wide is not None:
-        hints.append((f"portbook who {open_wide.port}", _("everything that stands on the port that is open widest")))
+        hints.append((f"portbook who {open_wide.port}", _("everything on the port that is open widest")))
     if waiting:
         named = next((one for one in waiting if one.service), waiting[0])
         hints.append((f"portbook what {named.port}", _("what that port is, and what this host does with it")))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from portbook import tcp
 from portbook.cli.arguments import Output, Parser, ports_of, registry_for, show
 from portbook.cli.context import ExitCode
@@ -22,6 +20,25 @@ if TYPE_CHECKING:
 
 _TRANSPORT_FLAGS = {"tcp": TCP, "udp": UDP, "udplite": UDPLITE, "sctp": SCTP, "raw": RAW, "unix": UNIX}
 
+_SPARE = (
+    "congestion",
+    "owner_by",
+    "receive_rate",
+    "send_rate",
+    "peer_inode",
+    "unit",
+    "inode",
+    "container",
+    "user",
+    "scope",
+    "pids",
+    "service",
+    "send_queue",
+    "recv_queue",
+    "remote_host",
+)
+"""What a narrow terminal does without, the least wanted first."""
+
 
 def parser(context: Context) -> Parser:
     """Return the parser of this verb."""
@@ -31,8 +48,8 @@ def parser(context: Context) -> Parser:
     add("ports", nargs="*", metavar=_("PORT"), help=_("only sockets with this port: 8080, :8080, 8000-8100, https"))
     add("-t", "--tcp", action="store_true", help=_("TCP"))
     add("-u", "--udp", action="store_true", help=_("UDP and UDP-Lite"))
-    add("-w", "--raw", action="store_true", help=_("raw"))
-    add("-x", "--unix", action="store_true", help=_("UNIX"))
+    add("-w", "--raw", action="store_true", help=_("raw sockets"))
+    add("-x", "--unix", action="store_true", help=_("UNIX sockets"))
     add("-S", "--sctp", action="store_true", help=_("SCTP"))
     add("-l", "--listening", action="store_true", help=_("only those that listen"))
     add("-a", "--all", action="store_true", help=_("those that listen and all others"))
@@ -70,20 +87,19 @@ def _list(selection: Selection, output: Output, context: Context) -> ExitCode:
 
     shown = output.shown(_table_columns(selection, output), names_of(selection))
     needed = output.needed(shown, COLUMNS)
-    selection = replace(
-        selection,
+    selection = selection._replace(
         owners=selection.owners or any(name in OWNER_COLUMNS for name in needed),
         detailed=selection.detailed or any(name in TCP_COLUMNS for name in needed),
     )
     registry = registry_for(output) if "service" in needed else None
     table = output.arrange(sockets(selection, needed, registry), shown)
-    return show(table, output, context)
+    return show(table, output, context, _SPARE)
 
 
 def _summary(selection: Selection, output: Output, context: Context) -> ExitCode:
     from portbook.host.sockets import summary
 
-    table = summary(replace(selection, states=tcp.ALL))
+    table = summary(selection._replace(states=tcp.ALL))
     names = [column.name for column in table.columns]
     shown = output.shown(names, names)
     return show(output.arrange(table, shown), output, context)

@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     from portbook.cli.context import Context
     from portbook.columns import Column, Table
 
+_SPARE = (
+    "retransmissions",
+    "server_packets",
+    "client_packets",
+    "state",
+    "rtt_ms",
+    "duration",
+    "transport",
+    "container",
+)
+
 
 def parser(context: Context) -> Parser:
     """Return the parser of this verb."""
@@ -34,7 +45,14 @@ def parser(context: Context) -> Parser:
         metavar="|".join(GROUPS),
         help=_("in groups, the largest first; also by several: service,peer"),
     )
-    add("--watch", nargs="?", type=_seconds, const=2.0, metavar=_("SECONDS"), help=_("again every 2 seconds"))
+    add(
+        "--watch",
+        nargs="?",
+        type=_seconds,
+        const=2.0,
+        metavar=_("SECONDS"),
+        help=_("repeat every SECONDS (2 without a number)"),
+    )
     add(
         "--netns",
         metavar="all|NAME|PID",
@@ -55,7 +73,7 @@ def run(arguments: Sequence[str], context: Context) -> ExitCode:
         declared = tuple(column for column in GROUP_COLUMNS if column.name not in set(GROUPS) - set(found.by))
     output = Output.of(found, declared)
     if found.watch is None:
-        return show(_answer(found, output), output, context)
+        return show(_answer(found, output), output, context, _SPARE)
     from portbook.cli.watching import watch
 
     return watch(lambda: _answer(found, output), output, context, found.watch)

@@ -24,7 +24,7 @@ def parser(context: Context) -> Parser:
     made = Parser("what", VERBS["what"], context)
     add = made.add_argument
     add("queries", nargs="*", metavar=_("QUERY"), help=_("443, 53/udp, 8000-8100, https, or words of a description"))
-    add("--about", action="store_true", help=_("the story of a main port too, as a terminal shows it by itself"))
+    add("--about", action="store_true", help=_("also the story of a main port, which a terminal shows unasked"))
     add("--update", action="store_true", help=_("replace the registry by IANA's newest, or by that in a file"))
     add("--from", dest="source", metavar=_("FILE"), help=_("IANA's CSV to update from"))
     made.share()
@@ -54,7 +54,7 @@ def run(arguments: Sequence[str], context: Context) -> ExitCode:
         return ExitCode.NO
     names = [column.name for column in COLUMNS]
     shown = output.shown([name for name in names if name not in _RARE], names)
-    code = show(output.arrange(services_here(services), shown), output, context)
+    code = show(output.arrange(services_here(services), shown), output, context, ("source_range", "assigned"))
     ports = {service.port for service in services}
     single = len(ports) == 1 and output.format == "table" and output.path is None
     if found.about or (single and context.on_terminal):

@@ -16,6 +16,19 @@ if TYPE_CHECKING:
 _DETAILS = ("command", "netns")
 """Columns that a table has only on request: the one is long, the other the same in every line."""
 
+_SPARE = (
+    "owner_by",
+    "send_queue",
+    "recv_queue",
+    "started",
+    "state",
+    "unit",
+    "user",
+    "addresses",
+    "pids",
+    "container",
+)
+
 
 def parser(context: Context) -> Parser:
     """Return the parser of this verb."""
@@ -54,4 +67,4 @@ def run(arguments: Sequence[str], context: Context) -> ExitCode:
         table = holders(ports, selection, registry)
     names = [column.name for column in declared]
     brief = [name for name in names if name not in _DETAILS or (name == "netns" and found.netns is not None)]
-    return show(output.arrange(table, output.shown(brief, names)), output, context)
+    return show(output.arrange(table, output.shown(brief, names)), output, context, _SPARE)

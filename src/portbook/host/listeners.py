@@ -7,7 +7,6 @@ sockets.py.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 from portbook import tcp
 from portbook.columns import ABSENT_ADDRESS, MAPPED_PREFIX, Table, address_text
@@ -139,7 +138,7 @@ def joined_owner(view: View, rows: Iterable[int]) -> Owner:
     codes, owners = view.owners()
     all_owners = sorted({owners[codes[row]] for row in rows}, key=lambda owner: owner.pids or ())
     pids = sorted({pid for owner in all_owners for pid in owner.pids or ()})
-    return replace(all_owners[0], pids=tuple(pids) or None)
+    return all_owners[0]._replace(pids=tuple(pids) or None)
 
 
 def _addresses(view: View, rows: Iterable[int]) -> tuple[str, ...]:
@@ -155,7 +154,7 @@ def holders(ports: frozenset[int], selection: Selection, registry: Registry | No
     may take it. Raises Unavailable where no source answers.
     """
     states = tcp.ALL | 1 << tcp.BOUND_INACTIVE
-    view = View(read(replace(selection, states=states, local_ports=spanned(ports), owners=True)), registry)
+    view = View(read(selection._replace(states=states, local_ports=spanned(ports), owners=True)), registry)
     store = view.store
     here = [row for row in range(len(store)) if store.local_port[row] in ports]
     kinds: dict[tuple[int, str], list[int]] = {}
@@ -257,7 +256,7 @@ def _why_free(port: int, selection: Selection) -> list[tuple[str, dict[str, obje
 def _elsewhere(port: int, selection: Selection) -> list[str]:
     """Return the names of the other namespaces in which the port is held, of those that may be read."""
     states = tcp.ALL | 1 << tcp.BOUND_INACTIVE
-    view = View(read(replace(selection, states=states, local_ports=range(port, port + 1), netns="seen")))
+    view = View(read(selection._replace(states=states, local_ports=range(port, port + 1), netns="seen")))
     spaces = view.reading.namespaces
     held = {view.store.netns[row] for row, local in enumerate(view.store.local_port) if local == port}
     return sorted(

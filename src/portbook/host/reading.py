@@ -7,11 +7,11 @@ modules beside it.
 
 from __future__ import annotations
 
+import os
 import socket
 import sys
 from array import array
-from dataclasses import dataclass, field
-from pathlib import Path
+from typing import NamedTuple
 
 from portbook import tcp
 from portbook.endpoint import RAW, SCTP, TCP, UDP, UDPLITE, UNIX
@@ -20,8 +20,7 @@ from portbook.socket import SocketStore
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from portbook.columns import Note
     from portbook.linux.namespaces import NetworkNamespace
     from portbook.socket import Owner
 
@@ -30,8 +29,7 @@ PORTED = (TCP, UDP, UDPLITE, SCTP)
 EVERY_TRANSPORT = (*PORTED, RAW, UNIX)
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """Which sockets are asked for, and how much of each.
 
     `transports` are places in endpoint.TRANSPORTS, `families` of AF_INET and AF_INET6, `states` a mask of
@@ -50,7 +48,6 @@ class Selection:
     netns: str | None = None
 
 
-@dataclass(slots=True)
 class Reading:
     """The sockets that were read: the store, and for each number in its `netns` the namespace.
 
@@ -58,11 +55,14 @@ class Reading:
     `notes` say what could not be read, each a message id with its values.
     """
 
-    store: SocketStore
-    namespaces: list[NetworkNamespace | None] = field(default_factory=lambda: [None])
-    owners: list[Owner] | None = None
-    complete: bool = True
-    notes: list[tuple[str, Mapping[str, object]]] = field(default_factory=list)
+    __slots__ = ("complete", "namespaces", "notes", "owners", "store")
+
+    def __init__(self, store: SocketStore) -> None:
+        self.store = store
+        self.namespaces: list[NetworkNamespace | None] = [None]
+        self.owners: list[Owner] | None = None
+        self.complete = True
+        self.notes: list[Note] = []
 
     def lack(self, message: str, **values: object) -> None:
         """Note something that belongs to the answer and could not be had."""
@@ -100,10 +100,10 @@ def read(selection: Selection) -> Reading:
 
 
 def _read_here(selection: Selection, reading: Reading) -> None:
-    _read_tables(None, Path("/proc/thread-self/net"), selection, reading)
+    _read_tables(None, "/proc/thread-self/net", selection, reading)
 
 
-def _read_tables(connection: socket.socket | None, folder: Path, selection: Selection, reading: Reading) -> None:
+def _read_tables(connection: socket.socket | None, folder: str, selection: Selection, reading: Reading) -> None:
     """Read by netlink, over a connection that was opened elsewhere if given, and from the folder what it lacks."""
     from portbook.linux.sock_diag import Diagnostics
 
@@ -120,7 +120,8 @@ def _read_tables(connection: socket.socket | None, folder: Path, selection: Sele
                     transport, selection.families, reading.store, selection.states, selection.local_ports
                 )
             except Unavailable:
-                lacking.append(transport)
+                if transport != SCTP or os.path.isdir(f"{folder}/sctp"):
+                    lacking.append(transport)
                 continue
             if not still:
                 reading.lack(N_("the sockets changed faster than they could be read; some may be missing or old"))
@@ -129,7 +130,7 @@ def _read_tables(connection: socket.socket | None, folder: Path, selection: Sele
 
 
 def _read_folder(
-    folder: Path, selection: Selection, reading: Reading, transports: tuple[int, ...] | None = None
+    folder: str, selection: Selection, reading: Reading, transports: tuple[int, ...] | None = None
 ) -> None:
     from portbook.linux import procnet
 
@@ -141,7 +142,7 @@ def _read_folder(
             reading.lack(N_("{folder} may not be read; run as root to see it"), folder=folder)
             return
     if puzzling:
-        reading.lack(N_("{count} lines in {folder} were not understood"), count=puzzling, folder=folder)
+        reading.lack(N_("lines in {folder} that were not understood: {count}"), count=puzzling, folder=folder)
 
 
 def _read_namespaces(selection: Selection, wanted: str, reading: Reading) -> None:
@@ -190,10 +191,10 @@ def _read_namespace(space: NetworkNamespace, selection: Selection, reading: Read
                 name=space.name or space.path,
             )
         else:
-            _read_folder(Path(f"/proc/{space.pid}/net"), selection, reading)
+            _read_folder(f"/proc/{space.pid}/net", selection, reading)
         return
     if space.pid is not None:
-        _read_tables(connection, Path(f"/proc/{space.pid}/net"), selection, reading)
+        _read_tables(connection, f"/proc/{space.pid}/net", selection, reading)
     else:
         with namespaces.entered(space):
-            _read_tables(connection, Path("/proc/thread-self/net"), selection, reading)
+            _read_tables(connection, "/proc/thread-self/net", selection, reading)

@@ -10,7 +10,6 @@ import socket
 import sys
 from array import array
 from collections import Counter
-from pathlib import Path
 
 from portbook import tcp
 from portbook.columns import Addresses, Coded, Numbers, Table, address_text
@@ -192,7 +191,7 @@ class View:
         """Return the name of a namespace that was read, or what the kernel calls it."""
         space = self.reading.namespaces[number]
         if space is None:
-            return str(Path("/proc/thread-self/ns/net").readlink()) if sys.platform == "linux" else ""
+            return os.readlink("/proc/thread-self/ns/net") if sys.platform == "linux" else ""
         return space.name or f"net:[{space.inode}]"
 
     def service(self) -> Vector:

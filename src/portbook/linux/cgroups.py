@@ -186,7 +186,7 @@ class ContainerNames:
                         yield str(entry.get("id")), names[0]
 
     def _homes(self) -> list[str]:
-        own = os.path.expanduser("~")  # noqa: PTH111 - pathlib would cost start-up time
+        own = os.path.expanduser("~")
         try:
             others = [f"/home/{name}" for name in sorted(processes.names_in(f"{self._root}/home"))]
         except OSError:
@@ -228,7 +228,7 @@ def control_groups(ids: Collection[int], proc: str = "/proc") -> dict[int, str]:
             break
         try:
             # A folder's links tell that it has no folders in it; its many files need not be listed then.
-            if os.stat(mount.point + path).st_nlink == 2:  # noqa: PTH116 - pathlib would cost start-up time
+            if os.stat(mount.point + path).st_nlink == 2:
                 continue
             with os.scandir(mount.point + path) as entries:
                 folders = [entry for entry in entries if entry.is_dir(follow_symlinks=False)]

@@ -151,7 +151,7 @@ def names_in(folder: str | int) -> list[str]:
 
 def inode_of(path: str) -> int:
     """Return the inode number of what a path leads to. Raises OSError."""
-    return os.stat(path).st_ino  # noqa: PTH116 - pathlib would cost start-up time
+    return os.stat(path).st_ino
 
 
 def pids(proc: str = "/proc") -> list[int]:

@@ -17,7 +17,7 @@ from portbook.wire import procnet
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+    from os import PathLike
 
     from portbook.socket import SocketStore
 
@@ -33,7 +33,9 @@ _FILES: dict[tuple[int, int], str] = {
 }
 
 
-def read(folder: Path, transport: int, families: tuple[int, ...], store: SocketStore, states: int) -> int:
+def read(
+    folder: str | PathLike[str], transport: int, families: tuple[int, ...], store: SocketStore, states: int
+) -> int:
     """Append the sockets of a transport (place in endpoint.TRANSPORTS) in the states of the mask to the store.
 
     `folder` is a process's `net` folder, `families` are of AF_INET and AF_INET6. Returns how many lines were not
@@ -51,12 +53,14 @@ def read(folder: Path, transport: int, families: tuple[int, ...], store: SocketS
     kept = {IPV4 if family == socket.AF_INET else IPV6 for family in families}
     puzzling = 0
     for name, decode in decoders:
-        for line in _lines(folder / name):
+        for line in _lines(f"{folder}/{name}"):
             before = len(store)
             try:
                 decode(line, store)
             except Malformed:
                 puzzling += 1
+                continue
+            if len(store) == before:
                 continue
             other_family = transport == SCTP and store.family[before] not in kept
             if other_family or not asked >> tcp.kernel_state(store.state[before]) & 1:
@@ -64,8 +68,9 @@ def read(folder: Path, transport: int, families: tuple[int, ...], store: SocketS
     return puzzling
 
 
-def _lines(path: Path) -> list[bytes]:
+def _lines(path: str) -> list[bytes]:
     try:
-        return path.read_bytes().split(b"\n")[1:-1]
+        with open(path, "rb") as file:
+            return file.read().split(b"\n")[1:-1]
     except (FileNotFoundError, ProcessLookupError, NotADirectoryError):
         return []

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+from contextlib import suppress
 
 from portbook import compiled, tcp
 from portbook.endpoint import RAW as RAW_TRANSPORT
@@ -80,6 +81,11 @@ class Diagnostics:
         try:
             if transport == UNIX:
                 return self._dump(transport, wire.unix_request(states, self._next()), store)
+            if transport == TCP and len(families) == 2:
+                with suppress(Unavailable):
+                    asked = wire.tcp_request(states, store.detailed, self._next(), local_ports)
+                    return self._dump(transport, asked, store)
+                store.truncate(start)
             for family in families:
                 protocol = PROTOCOLS[transport]
                 asked = wire.inet_request(family, protocol, states, store.detailed, self._next(), local_ports)

@@ -7,7 +7,6 @@ DuckDB is imported here and in query.py, when they are called.
 from __future__ import annotations
 
 from array import array
-from itertools import chain
 from pathlib import Path
 
 from portbook.columns import Coded, Column, Numbers, Table
@@ -15,7 +14,7 @@ from portbook.output.data import json_lines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from duckdb import DuckDBPyConnection
 
@@ -101,17 +100,20 @@ def parquet(table: Table) -> Iterator[bytes]:
 
 
 def _type(column: Column, vector: Vector) -> str:
-    """Return the SQL type of a column; UBIGINT where one of its numbers is beyond BIGINT."""
-    if column.type == "integer" and _largest(vector) > LARGEST:
-        return "UBIGINT"
+    """Return the SQL type of a column: wider than BIGINT where one of its numbers is beyond that."""
+    if column.type == "integer":
+        lowest, highest = _bounds(vector)
+        if highest > LARGEST:
+            return "UBIGINT" if lowest >= 0 else "DECIMAL(20, 0)"
     return TYPES[column.type]
 
 
-def _largest(vector: Vector) -> float:
-    if isinstance(vector, Numbers):
-        if vector.values.itemsize < 8 or not len(vector):
-            return 0
-        return max((value for value in vector.values if value != vector.null), default=0)
+def _bounds(vector: Vector) -> tuple[int, int]:
+    """Return the lowest and the highest integer of a vector, 0 counted in."""
+    values: Sequence[object] = ()
     if isinstance(vector, Coded):
-        return max(chain((value for value in vector.values if isinstance(value, int)), (0,)))
-    return 0
+        values = vector.values
+    elif isinstance(vector, Numbers) and vector.values.itemsize == 8:
+        values = [value for value in vector.values if value != vector.null]
+    whole = [0, *(value for value in values if isinstance(value, int))]
+    return min(whole), max(whole)

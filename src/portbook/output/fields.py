@@ -8,7 +8,7 @@ only join.
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from typing import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ MOST_DECIMALS = 18
 """How many decimals a fixed-point number may have, so that 10**decimals is a 64-bit number."""
 
 
-@dataclass(frozen=True, slots=True)
 class TextCells:
     """Each row's cell is one of a few texts: number `codes[row]`.
 
@@ -26,10 +25,13 @@ class TextCells:
     (`starts` has type code Q) and takes `widths[i]` columns of a terminal (type code I).
     """
 
-    codes: array[int]
-    text: bytes
-    starts: array[int]
-    widths: array[int]
+    __slots__ = ("codes", "starts", "text", "widths")
+
+    def __init__(self, codes: array[int], text: bytes, starts: array[int], widths: array[int]) -> None:
+        self.codes = codes
+        self.text = text
+        self.starts = starts
+        self.widths = widths
 
     @classmethod
     def of(cls, codes: array[int], texts: Iterable[tuple[bytes, int]]) -> TextCells:
@@ -47,7 +49,6 @@ class TextCells:
         return len(self.codes)
 
 
-@dataclass(frozen=True, slots=True)
 class NumberCells:
     """Each row's cell is `values[row] / 10**decimals` in decimal digits, exactly; `absent` for `null`.
 
@@ -55,41 +56,48 @@ class NumberCells:
     an array of any integer type, `absent` is ASCII.
     """
 
-    values: array[int]
-    null: int | None = None
-    decimals: int = 0
-    absent: bytes = b""
+    __slots__ = ("absent", "decimals", "null", "values")
+
+    def __init__(self, values: array[int], null: int | None = None, decimals: int = 0, absent: bytes = b"") -> None:
+        self.values = values
+        self.null = null
+        self.decimals = decimals
+        self.absent = absent
 
     def __len__(self) -> int:
         return len(self.values)
 
 
-@dataclass(frozen=True, slots=True)
 class AddressCells:
     """Each row's cell is the address of `packed[row * 16 : row * 16 + 16]` as columns.address_text writes it.
 
     `quote` stands before and after it; an absent address is `absent` alone (ASCII).
     """
 
-    packed: bytearray
-    quote: bytes = b""
-    absent: bytes = b""
+    __slots__ = ("absent", "packed", "quote")
+
+    def __init__(self, packed: bytearray, quote: bytes = b"", absent: bytes = b"") -> None:
+        self.packed = packed
+        self.quote = quote
+        self.absent = absent
 
     def __len__(self) -> int:
         return len(self.packed) // 16
 
 
-@dataclass(frozen=True, slots=True)
 class EndpointCells:
     """Each row's cell is an address and a port: 192.0.2.1:80, [2001:db8::1]:80; `*` for the absent one.
 
     Where both are absent the cell is `absent` (ASCII).
     """
 
-    packed: bytearray
-    ports: array[int]
-    null: int | None = None
-    absent: bytes = b""
+    __slots__ = ("absent", "null", "packed", "ports")
+
+    def __init__(self, packed: bytearray, ports: array[int], null: int | None = None, absent: bytes = b"") -> None:
+        self.packed = packed
+        self.ports = ports
+        self.null = null
+        self.absent = absent
 
     def __len__(self) -> int:
         return min(len(self.packed) // 16, len(self.ports))
@@ -98,8 +106,7 @@ class EndpointCells:
 Cells = TextCells | NumberCells | AddressCells | EndpointCells
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One cell of every line: `prefix`, then the cell, filled with spaces to `width` (before if `right`)."""
 
     cells: Cells

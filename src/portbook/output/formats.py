@@ -10,7 +10,6 @@ import stat
 from contextlib import suppress
 
 from portbook.errors import N_, BadQuestion, Unavailable
-from portbook.output import data, tables
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,17 +101,21 @@ def _replace(
 
 def _pieces(table: Table, format_name: str, gettext: Callable[[str], str]) -> Iterable[bytes]:
     if format_name == "table":
+        from portbook.output import tables
+
         return tables.aligned(tables.shown_columns(table, gettext), table.order, len(table)) if len(table) else ()
+    if format_name == "parquet":
+        from portbook.output.database import parquet
+
+        return parquet(table)
+    from portbook.output import data
+
     if format_name == "ndjson":
         return data.json_lines(table)
     if format_name == "json":
         return data.json_array(table)
     if format_name == "csv":
         return data.csv_lines(table)
-    if format_name == "parquet":
-        from portbook.output.database import parquet
-
-        return parquet(table)
     raise BadQuestion(
         N_("there is no format {name}; there are: {formats}"), name=format_name, formats=", ".join(FORMATS)
     )

@@ -6,7 +6,7 @@ The same cells stand in the plain table below and in the terminal's; nothing is 
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from portbook.columns import Addresses, Coded, Column, Numbers
 from portbook.compiled import best
@@ -32,8 +32,7 @@ ENDPOINTS = {"local": N_("Local"), "remote": N_("Remote"), "client": N_("Client"
 GAP = b"  "
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(NamedTuple):
     """One column of a table that a person reads: its translated heading and its cells.
 
     `columns` are the declared columns in it: one, or an address and a port; `vectors` hold their values.
@@ -86,7 +85,7 @@ def aligned(shown: Sequence[Shown], rows: array[int] | None, count: int) -> Iter
         wide = display_width(column.heading)
         width = max(widths[place], wide)
         last = place == len(shown) - 1
-        fields[place] = replace(fields[place], width=0 if last and not column.right else width)
+        fields[place] = fields[place]._replace(width=0 if last and not column.right else width)
         filling = " " * (width - wide)
         heading.append(filling + column.heading if column.right else column.heading + filling)
     yield "  ".join(heading).rstrip().encode() + b"\n"

@@ -7,7 +7,6 @@ many times sooner and is not cut.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 from portbook.compiled import best
 from portbook.output.clean import display_width
@@ -55,6 +54,9 @@ STYLES = {
 LONG = ("command", "path", "description", "reference")
 """The columns that are cut first: long, and still of use when only their beginning is seen."""
 
+LONG_ENOUGH = 24
+"""Columns of a terminal that such a text should have at least."""
+
 
 def show(
     table: Table,
@@ -62,24 +64,27 @@ def show(
     *,
     color: Color = "auto",
     width: int | None = None,
-    keep_absent: bool = False,
+    spare: Sequence[str] | None = (),
     gettext: Callable[[str], str] = str,
-) -> None:
+) -> list[str]:
     """Write the table to a terminal, or to a stream that is to be coloured like one.
 
     `color` auto obeys NO_COLOR and TERM=dumb, and colours terminals only. `width` is that of the terminal in
-    columns; None asks it, and where the stream is none the table is as wide as it needs to be. Columns in
-    which every shown row is absent are left out unless `keep_absent`. A table without rows is nothing.
-    Raises as formats.write does.
+    columns; None asks it, and where the stream is none the table is as wide as it needs to be. A table without
+    rows is nothing. Raises as formats.write does.
+
+    Columns in which every shown row is absent are left out. So are those of `spare`, the first of them first, as
+    long as the others would have to be cut; their names are returned. With `spare` None every column stays.
     """
     rows = table.shown()
     if not len(rows):
-        return
+        return []
     shown = shown_columns(table, gettext)
-    if not keep_absent:
+    if spare is not None:
         shown = [column for column in shown if not column.absent(rows)] or shown
     paint = coloured(color, stream)
     order = table.order
+    left_out: list[str] = []
     pieces: Iterator[str]
     if len(rows) > MOST_FITTED:
         painted = [_painted(column) for column in shown] if paint else shown
@@ -87,9 +92,33 @@ def show(
     else:
         if width is None and stream.isatty():
             width = _terminal_width()
+        shown, left_out = _spared(shown, order, width, spare or ())
         pieces = _fitted(shown, order, len(rows), width, paint)
     encoding = stream.encoding or "utf-8"
     deliver((piece.encode(encoding, "backslashreplace").decode(encoding) for piece in pieces), stream)
+    return left_out
+
+
+def _spared(
+    shown: list[Shown], rows: array[int] | None, width: int | None, spare: Sequence[str]
+) -> tuple[list[Shown], list[str]]:
+    """Return the columns that fit the width once those that can be spared have gone, and the names of these."""
+    left_out: list[str] = []
+    cells = best("portbook.output.rows").measure([Field(column.cells) for column in shown], rows)
+    needs = {column.columns[0].name: _need(column, cell) for column, cell in zip(shown, cells, strict=True)}
+    for name in spare:
+        if width is None or sum(needs.values()) + len(GAP) * (len(needs) - 1) <= width or len(needs) == 1:
+            break
+        if name in needs:
+            del needs[name]
+            left_out.append(name)
+    return [column for column in shown if column.columns[0].name in needs], left_out
+
+
+def _need(column: Shown, cell: int) -> int:
+    """Return how wide a column must be to be read with ease: its heading may break, a long text may be cut."""
+    heading = max(map(display_width, column.heading.split()), default=0)
+    return max(heading, min(cell, LONG_ENOUGH) if column.columns[0].name in LONG else cell)
 
 
 def fit(shown: Sequence[Shown], cells: Sequence[int], width: int | None) -> list[int]:
@@ -201,4 +230,4 @@ def _painted(column: Shown) -> Shown:
         text = cells.text[cells.starts[place] : cells.starts[place + 1]].decode()
         style = Style.parse(_style(column, text))
         texts.append((style.render(text, color_system=ColorSystem.STANDARD).encode(), wide))
-    return replace(column, cells=TextCells.of(cells.codes, texts))
+    return column._replace(cells=TextCells.of(cells.codes, texts))

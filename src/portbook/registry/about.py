@@ -6,7 +6,7 @@ It reads the texts beside it. Which ports are main, and what else a registry say
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from portbook.registry.lines import body
 
@@ -14,8 +14,7 @@ LANGUAGES = ("en", "fr", "pt", "uk")
 """The languages of the texts, as ISO 639-1 names them."""
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(NamedTuple):
     """The story of a port: what its service is for, which programs use it, how a conversation begins.
 
     `instead` is what to use where the service is unsafe, or what to take care of.
@@ -39,8 +38,8 @@ def abouts(language: str) -> dict[int, About]:
     """Return the stories of all main ports by port, in English where the language has none."""
     spoken = language[:2].lower()
     known = spoken in LANGUAGES and not language[2:3].isalpha()
-    path = f"{os.path.dirname(__file__)}/about.{spoken if known else 'en'}.tsv"  # noqa: PTH120 - a slow import
-    with open(path, "rb") as file:  # noqa: PTH123 - likewise
+    path = f"{os.path.dirname(__file__)}/about.{spoken if known else 'en'}.tsv"
+    with open(path, "rb") as file:
         lines = body(file.read()).decode().split("\n")[:-1]
     stories = {}
     for line in lines:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from portbook.endpoint import DYNAMIC_PORTS
 from portbook.errors import N_, BadQuestion
@@ -36,8 +36,7 @@ UNASSIGNED = N_("Unassigned")
 DYNAMIC = N_("Dynamic ports, never assigned (RFC 6335)")
 
 
-@dataclass(frozen=True, slots=True)
-class Registry:
+class Registry(NamedTuple):
     """What is known of the ports: the lines of four files, as bytes.
 
     `date` is the date of IANA's data (ISO 8601), `source` EMBEDDED or the path of the user's file.
@@ -131,7 +130,7 @@ def open_registry(data_folder: Path | None = None) -> Registry:
 
     `data_folder` is the folder of portbook's user data, by default `user_data_folder()`.
     """
-    folder = os.path.dirname(__file__)  # noqa: PTH120 - pathlib costs more to import than the whole answer
+    folder = os.path.dirname(__file__)
     users_folder = user_data_folder() if data_folder is None else str(data_folder)
     source = users_folder and f"{users_folder}/{FILE_NAME}"
     data = b""
@@ -163,12 +162,12 @@ def user_data_folder() -> str:
         return user_data_dir("portbook", appauthor=False)
     data_home = os.environ.get("XDG_DATA_HOME", "")
     if not data_home.startswith("/"):
-        data_home = os.path.expanduser("~/.local/share")  # noqa: PTH111 - as above
+        data_home = os.path.expanduser("~/.local/share")
     return f"{data_home}/portbook" if data_home.startswith("/") else ""
 
 
 def _read(path: str) -> bytes:
-    with open(path, "rb") as file:  # noqa: PTH123 - as above
+    with open(path, "rb") as file:
         return file.read()
 
 

@@ -20,7 +20,7 @@ cdef enum:
     HEADER_SIZE = 16
 
 cdef Py_ssize_t MESSAGE = reference.INET_MESSAGE_LENGTH
-cdef uint16_t BY_FAMILY = reference.SOCK_DIAG_BY_FAMILY
+cdef uint16_t BY_FAMILY = reference.SOCK_DIAG_BY_FAMILY, GETSOCK = reference.TCPDIAG_GETSOCK
 cdef uint16_t NOOP = netlink.NLMSG_NOOP, ERROR = netlink.NLMSG_ERROR
 cdef uint16_t DONE = netlink.NLMSG_DONE, OVERRUN = netlink.NLMSG_OVERRUN
 cdef uint16_t INTERRUPTED = netlink.NLM_F_DUMP_INTR
@@ -116,7 +116,7 @@ cdef Scan scan(const uint8_t *data, Py_ssize_t size) noexcept nogil:
         kind = u16(data + offset + 4)
         if u16(data + offset + 6) & INTERRUPTED:
             found.interrupted = True
-        if kind == BY_FAMILY:
+        if kind == BY_FAMILY or kind == GETSOCK:
             found.rows += 1
         elif kind == DONE or kind == ERROR:
             found.done = True
@@ -150,7 +150,8 @@ cdef const char *fill(
     cdef uint16_t kind
     while offset < end:
         length = u32(data + offset)
-        if u16(data + offset + 4) != BY_FAMILY:
+        kind = u16(data + offset + 4)
+        if kind != BY_FAMILY and kind != GETSOCK:
             offset += (length + 3) & ~3
             continue
         if length < HEADER_SIZE + MESSAGE:

@@ -7,7 +7,7 @@ left to the modules named after them.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from portbook.errors import Malformed
 
@@ -26,8 +26,7 @@ NLM_F_REQUEST, NLM_F_DUMP_INTR, NLM_F_DUMP = 0x1, 0x10, 0x300
 _ATTRIBUTE_TYPE = 0x3FFF  # the two high bits are flags: nested, and byte order
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """How far a dump has come after one buffer.
 
     `done`: its last message was in it. `interrupted`: the table changed in between and the dump must be read again.

@@ -19,7 +19,7 @@ TIMER_TICKS = 100
 """Ticks a second of the timers in /proc/net/tcp (USER_HZ)."""
 
 _LISTENING = 1 << 16  # __SO_ACCEPTCON in the flags of /proc/net/unix
-_CONNECTED = (2, 3)  # SS_CONNECTING, of a connection that nobody has accepted yet, and SS_CONNECTED
+_SS_CONNECTED = 3
 
 
 def decode_inet(transport: int, line: bytes, store: SocketStore) -> None:
@@ -60,7 +60,8 @@ def decode_inet(transport: int, line: bytes, store: SocketStore) -> None:
 def decode_unix(line: bytes, store: SocketStore) -> None:
     """Append the socket in one line of /proc/net/unix. Raises Malformed.
 
-    The peer, the queues and the user stand nowhere in it.
+    The peer, the queues and the user stand nowhere in it. A connection that nobody has accepted yet (inode 0) is
+    passed over, as sock_diag passes it over.
     """
     words = line.rstrip(b"\n").split(maxsplit=7)
     try:
@@ -69,7 +70,9 @@ def decode_unix(line: bytes, store: SocketStore) -> None:
         raise Malformed("a line of /proc/net/unix is not understood") from error
     if not 0 <= inode <= ABSENT_32:
         raise Malformed("a line of /proc/net/unix has a number out of range")
-    state = tcp.LISTEN if flags & _LISTENING else tcp.ESTABLISHED if condition in _CONNECTED else tcp.UNCONNECTED
+    if inode == 0:
+        return
+    state = tcp.LISTEN if flags & _LISTENING else tcp.ESTABLISHED if condition == _SS_CONNECTED else tcp.UNCONNECTED
     path = store.path_number(words[7].decode("utf-8", "backslashreplace")) if len(words) == 8 else 0
     store.append_unix(state, inode, path, 0, 0, ABSENT_32, (ABSENT_32, ABSENT_32))
 

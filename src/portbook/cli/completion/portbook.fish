@@ -56,13 +56,13 @@ set -g _shtab_portbook_opts_with_value --by --color --columns --completion --for
 complete -c portbook -e
 complete -c portbook -f
 
-complete -c portbook -n _shtab_portbook_using -l completion -xka "bash zsh fish" -d 'print the completions for a shell, to be sourced by it'
+complete -c portbook -n _shtab_portbook_using -l completion -xka "bash zsh fish" -d 'print the completions for a shell, to load with source'
 complete -c portbook -n _shtab_portbook_using -l lang -x -d 'en, fr, pt or uk; else as LC_ALL and LANG say'
 complete -c portbook -n _shtab_portbook_using -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'
 complete -c portbook -n _shtab_portbook_using -l version -d 'print the version, and which compiled parts run'
 complete -c portbook -n _shtab_portbook_using -s h -l help -d 'print this help'
 complete -c portbook -n '_shtab_portbook_using; and test $_shtab_portbook_npos -eq 0' -a what -d 'what a port is: the registry, and what this host does with it'
-complete -c portbook -n '_shtab_portbook_using what' -l about -d 'the story of a main port too, as a terminal shows it by itself'
+complete -c portbook -n '_shtab_portbook_using what' -l about -d 'also the story of a main port, which a terminal shows unasked'
 complete -c portbook -n '_shtab_portbook_using what' -l update -d 'replace the registry by IANA'"'"'s newest, or by that in a file'
 complete -c portbook -n '_shtab_portbook_using what' -l from -x -d 'IANA'"'"'s CSV to update from'
 complete -c portbook -n '_shtab_portbook_using what' -l format -xka "table json ndjson csv parquet" -d 'how the answer is written (table)'
@@ -71,7 +71,7 @@ complete -c portbook -n '_shtab_portbook_using what' -l columns -x -d 'the colum
 complete -c portbook -n '_shtab_portbook_using what' -l sort -x -d 'sort by a column'
 complete -c portbook -n '_shtab_portbook_using what' -l limit -x -d 'show the first N rows only'
 complete -c portbook -n '_shtab_portbook_using what' -l where -x -d 'only rows for which this SQL condition over the columns holds'
-complete -c portbook -n '_shtab_portbook_using what' -s n -l numeric -d 'ports without the names of their services'
+complete -c portbook -n '_shtab_portbook_using what' -s n -l numeric -d 'port numbers only, without the names of services'
 complete -c portbook -n '_shtab_portbook_using what' -s r -l resolve -d 'look up the names of remote hosts'
 complete -c portbook -n '_shtab_portbook_using what' -l lang -x -d 'en, fr, pt or uk; else as LC_ALL and LANG say'
 complete -c portbook -n '_shtab_portbook_using what' -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'
@@ -89,7 +89,7 @@ complete -c portbook -n '_shtab_portbook_using who' -l columns -x -d 'the column
 complete -c portbook -n '_shtab_portbook_using who' -l sort -x -d 'sort by a column'
 complete -c portbook -n '_shtab_portbook_using who' -l limit -x -d 'show the first N rows only'
 complete -c portbook -n '_shtab_portbook_using who' -l where -x -d 'only rows for which this SQL condition over the columns holds'
-complete -c portbook -n '_shtab_portbook_using who' -s n -l numeric -d 'ports without the names of their services'
+complete -c portbook -n '_shtab_portbook_using who' -s n -l numeric -d 'port numbers only, without the names of services'
 complete -c portbook -n '_shtab_portbook_using who' -s r -l resolve -d 'look up the names of remote hosts'
 complete -c portbook -n '_shtab_portbook_using who' -l lang -x -d 'en, fr, pt or uk; else as LC_ALL and LANG say'
 complete -c portbook -n '_shtab_portbook_using who' -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'
@@ -98,8 +98,8 @@ complete -c portbook -n '_shtab_portbook_using who' -s h -l help -d 'print this 
 complete -c portbook -n '_shtab_portbook_using; and test $_shtab_portbook_npos -eq 0' -a sockets -d 'every socket, with the flags of ss and netstat'
 complete -c portbook -n '_shtab_portbook_using sockets' -s t -l tcp -d TCP
 complete -c portbook -n '_shtab_portbook_using sockets' -s u -l udp -d 'UDP and UDP-Lite'
-complete -c portbook -n '_shtab_portbook_using sockets' -s w -l raw -d raw
-complete -c portbook -n '_shtab_portbook_using sockets' -s x -l unix -d UNIX
+complete -c portbook -n '_shtab_portbook_using sockets' -s w -l raw -d 'raw sockets'
+complete -c portbook -n '_shtab_portbook_using sockets' -s x -l unix -d 'UNIX sockets'
 complete -c portbook -n '_shtab_portbook_using sockets' -s S -l sctp -d SCTP
 complete -c portbook -n '_shtab_portbook_using sockets' -s l -l listening -d 'only those that listen'
 complete -c portbook -n '_shtab_portbook_using sockets' -s a -l all -d 'those that listen and all others'
@@ -117,7 +117,7 @@ complete -c portbook -n '_shtab_portbook_using sockets' -l columns -x -d 'the co
 complete -c portbook -n '_shtab_portbook_using sockets' -l sort -x -d 'sort by a column'
 complete -c portbook -n '_shtab_portbook_using sockets' -l limit -x -d 'show the first N rows only'
 complete -c portbook -n '_shtab_portbook_using sockets' -l where -x -d 'only rows for which this SQL condition over the columns holds'
-complete -c portbook -n '_shtab_portbook_using sockets' -s n -l numeric -d 'ports without the names of their services'
+complete -c portbook -n '_shtab_portbook_using sockets' -s n -l numeric -d 'port numbers only, without the names of services'
 complete -c portbook -n '_shtab_portbook_using sockets' -s r -l resolve -d 'look up the names of remote hosts'
 complete -c portbook -n '_shtab_portbook_using sockets' -l lang -x -d 'en, fr, pt or uk; else as LC_ALL and LANG say'
 complete -c portbook -n '_shtab_portbook_using sockets' -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'
@@ -130,7 +130,7 @@ complete -c portbook -n '_shtab_portbook_using talks' -s 4 -l ipv4 -d IPv4
 complete -c portbook -n '_shtab_portbook_using talks' -s 6 -l ipv6 -d IPv6
 complete -c portbook -n '_shtab_portbook_using talks' -s e -l extended -d 'packets and rates as well'
 complete -c portbook -n '_shtab_portbook_using talks' -l by -x -d 'in groups, the largest first; also by several: service,peer'
-complete -c portbook -n '_shtab_portbook_using talks' -l watch -x -d 'again every 2 seconds'
+complete -c portbook -n '_shtab_portbook_using talks' -l watch -x -d 'repeat every SECONDS (2 without a number)'
 complete -c portbook -n '_shtab_portbook_using talks' -l netns -x -d 'in which network namespaces (all that may be read)'
 complete -c portbook -n '_shtab_portbook_using talks' -l format -xka "table json ndjson csv parquet" -d 'how the answer is written (table)'
 complete -c portbook -n '_shtab_portbook_using talks' -s o -l output -x -d 'write to a file, whole or not at all'
@@ -138,7 +138,7 @@ complete -c portbook -n '_shtab_portbook_using talks' -l columns -x -d 'the colu
 complete -c portbook -n '_shtab_portbook_using talks' -l sort -x -d 'sort by a column'
 complete -c portbook -n '_shtab_portbook_using talks' -l limit -x -d 'show the first N rows only'
 complete -c portbook -n '_shtab_portbook_using talks' -l where -x -d 'only rows for which this SQL condition over the columns holds'
-complete -c portbook -n '_shtab_portbook_using talks' -s n -l numeric -d 'ports without the names of their services'
+complete -c portbook -n '_shtab_portbook_using talks' -s n -l numeric -d 'port numbers only, without the names of services'
 complete -c portbook -n '_shtab_portbook_using talks' -s r -l resolve -d 'look up the names of remote hosts'
 complete -c portbook -n '_shtab_portbook_using talks' -l lang -x -d 'en, fr, pt or uk; else as LC_ALL and LANG say'
 complete -c portbook -n '_shtab_portbook_using talks' -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'

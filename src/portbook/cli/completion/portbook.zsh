@@ -19,7 +19,7 @@ _shtab_portbook_commands() {
 }
 
 _shtab_portbook_options=(
-  "--completion[print the completions for a shell, to be sourced by it]:completion:(bash zsh fish)"
+  "--completion[print the completions for a shell, to load with source]:completion:(bash zsh fish)"
   "--lang[en, fr, pt or uk\; else as LC_ALL and LANG say]:LANGUAGE:"
   "--color[colour in tables (auto\: on a terminal)]:color:(auto always never)"
   "--version[print the version, and which compiled parts run]"
@@ -32,8 +32,8 @@ _shtab_portbook_defaults_added=0
 _shtab_portbook_sockets_options=(
   {-t,--tcp}"[TCP]"
   {-u,--udp}"[UDP and UDP-Lite]"
-  {-w,--raw}"[raw]"
-  {-x,--unix}"[UNIX]"
+  {-w,--raw}"[raw sockets]"
+  {-x,--unix}"[UNIX sockets]"
   {-S,--sctp}"[SCTP]"
   {-l,--listening}"[only those that listen]"
   {-a,--all}"[those that listen and all others]"
@@ -51,7 +51,7 @@ _shtab_portbook_sockets_options=(
   "--sort[sort by a column]:COLUMN[:desc]:"
   "--limit[show the first N rows only]:N:"
   "--where[only rows for which this SQL condition over the columns holds]:SQL:"
-  {-n,--numeric}"[ports without the names of their services]"
+  {-n,--numeric}"[port numbers only, without the names of services]"
   {-r,--resolve}"[look up the names of remote hosts]"
   "--lang[en, fr, pt or uk\; else as LC_ALL and LANG say]:LANGUAGE:"
   "--color[colour in tables (auto\: on a terminal)]:color:(auto always never)"
@@ -70,7 +70,7 @@ _shtab_portbook_talks_options=(
   {-6,--ipv6}"[IPv6]"
   {-e,--extended}"[packets and rates as well]"
   "--by[in groups, the largest first\; also by several\: service,peer]:service|peer|process:"
-  "--watch[again every 2 seconds]:SECONDS:"
+  "--watch[repeat every SECONDS (2 without a number)]:SECONDS:"
   "--netns[in which network namespaces (all that may be read)]:all|NAME|PID:"
   "--format[how the answer is written (table)]:format:(table json ndjson csv parquet)"
   {-o,--output}"[write to a file, whole or not at all]:FILE:"
@@ -78,7 +78,7 @@ _shtab_portbook_talks_options=(
   "--sort[sort by a column]:COLUMN[:desc]:"
   "--limit[show the first N rows only]:N:"
   "--where[only rows for which this SQL condition over the columns holds]:SQL:"
-  {-n,--numeric}"[ports without the names of their services]"
+  {-n,--numeric}"[port numbers only, without the names of services]"
   {-r,--resolve}"[look up the names of remote hosts]"
   "--lang[en, fr, pt or uk\; else as LC_ALL and LANG say]:LANGUAGE:"
   "--color[colour in tables (auto\: on a terminal)]:color:(auto always never)"
@@ -91,7 +91,7 @@ _shtab_portbook_talks_options=(
 _shtab_portbook_talks_defaults_added=0
 
 _shtab_portbook_what_options=(
-  "--about[the story of a main port too, as a terminal shows it by itself]"
+  "--about[also the story of a main port, which a terminal shows unasked]"
   "--update[replace the registry by IANA\'s newest, or by that in a file]"
   "--from[IANA\'s CSV to update from]:FILE:"
   "--format[how the answer is written (table)]:format:(table json ndjson csv parquet)"
@@ -100,7 +100,7 @@ _shtab_portbook_what_options=(
   "--sort[sort by a column]:COLUMN[:desc]:"
   "--limit[show the first N rows only]:N:"
   "--where[only rows for which this SQL condition over the columns holds]:SQL:"
-  {-n,--numeric}"[ports without the names of their services]"
+  {-n,--numeric}"[port numbers only, without the names of services]"
   {-r,--resolve}"[look up the names of remote hosts]"
   "--lang[en, fr, pt or uk\; else as LC_ALL and LANG say]:LANGUAGE:"
   "--color[colour in tables (auto\: on a terminal)]:color:(auto always never)"
@@ -124,7 +124,7 @@ _shtab_portbook_who_options=(
   "--sort[sort by a column]:COLUMN[:desc]:"
   "--limit[show the first N rows only]:N:"
   "--where[only rows for which this SQL condition over the columns holds]:SQL:"
-  {-n,--numeric}"[ports without the names of their services]"
+  {-n,--numeric}"[port numbers only, without the names of services]"
   {-r,--resolve}"[look up the names of remote hosts]"
   "--lang[en, fr, pt or uk\; else as LC_ALL and LANG say]:LANGUAGE:"
   "--color[colour in tables (auto\: on a terminal)]:color:(auto always never)"
