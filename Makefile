@@ -48,7 +48,7 @@ fuzz: .venv/tested
 	for harness in fuzz/fuzz_*.py; do $(BIN)/python $$harness || exit 1; done
 
 bench: .venv/tested
-	for script in bench/bench_*.py; do $(BIN)/python $$script || exit 1; done
+	$(BIN)/python bench/report.py
 
 catalogues: .venv/tested
 	$(BIN)/python scripts/catalogues.py
