@@ -37,10 +37,8 @@ _STATES = {
 }
 
 
-def read(
-    transports: tuple[int, ...], families: tuple[int, ...], states: int, store: SocketStore
-) -> tuple[list[Owner], int]:
-    """Append this host's TCP, UDP and UNIX sockets to the store; return each one's owner, and how many are hidden.
+def read(transports: tuple[int, ...], families: tuple[int, ...], states: int, store: SocketStore) -> list[Owner]:
+    """Append this host's TCP, UDP and UNIX sockets to the store and return the owner of each.
 
     Raises Unavailable when the system lets not even one's own processes be read.
     """
@@ -53,7 +51,7 @@ def read(
     for socket_of, holders in shared.items():
         if _append(socket_of, transports, families, states, store):
             owners.append(_owner(tuple(sorted(holders))))
-    return owners, sum(owner.owner_by == "hidden" for owner in owners)
+    return owners
 
 
 def _connections() -> list[tuple[Any, int | None]]:

@@ -192,7 +192,8 @@ class Listener(NamedTuple):
     """A service that waits on one port: every socket of one owner on it, of IPv4 and IPv6 together.
 
     `addresses` are those it listens on, `scope` is the widest of theirs. `queue` counts the connections that wait to
-    be accepted, or the bytes to be read, against `queue_limit` (None where there is none or it is not told).
+    be accepted, or the bytes to be read, against `queue_limit` (None where there is none or it is not told), of the
+    socket whose queue is fullest.
     """
 
     transport: str

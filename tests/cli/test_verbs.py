@@ -167,6 +167,16 @@ def test_talks_shows_each_pair_once_from_the_clients_side(ask: Ask, port: int) -
     assert " -> " in rows[0]["process"]
 
 
+def test_talks_of_one_family_are_told_by_their_addresses(ask: Ask) -> None:
+    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as server:
+        number = str(server.getsockname()[1])
+        with socket.create_connection(("127.0.0.1", int(number))), server.accept()[0]:
+            [row] = json.loads(ask("talks", "-4", number, "--format", "json").out)
+            assert (row["family"], row["pids"]) == ("ipv4", [os.getpid()])
+            assert " -> " in row["process"]
+            assert ask("talks", "-6", number).code == 1
+
+
 @pytest.mark.parametrize("by", ["service", "peer", "process", "service,peer"])
 def test_talks_in_groups(ask: Ask, port: int, by: str) -> None:
     rows = json.loads(ask("talks", str(port), "--by", by, "--format", "json").out)

@@ -278,7 +278,16 @@ def test_without_a_home_the_embedded_data_is_read(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_look_up_imports_nothing_slow() -> None:
-    slow = ("sqlite3", "csv", "json", "platformdirs", "importlib.resources", "typing", "pathlib", "urllib.request")
+    slow = (
+        "sqlite3",
+        "csv",
+        "json",
+        "platformdirs",
+        "importlib.resources",
+        "dataclasses",
+        "pathlib",
+        "urllib.request",
+    )
     program = (
         "import sys; before = set(sys.modules)\n"
         "from portbook.registry.lookup import open_registry\n"

@@ -7,6 +7,7 @@ from portbook.cli.context import ExitCode
 from portbook.cli.main import VERBS
 from portbook.conversation import COLUMNS, GROUP_COLUMNS, GROUPS
 from portbook.errors import N_, BadQuestion
+from portbook.socket import IPV4, IPV6
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,13 +81,14 @@ def run(arguments: Sequence[str], context: Context) -> ExitCode:
 
 
 def _answer(found: argparse.Namespace, output: Output) -> Table:
-    from portbook.host.reading import Selection, read
+    from portbook.host.reading import INET_FAMILIES, Selection, read
     from portbook.host.sockets import View
     from portbook.host.talks import DEFAULT_COLUMNS, Talks, grouped
 
     transports, families = transports_and_families(found)
-    selection = Selection(transports, families, owners=True, detailed=True, netns=found.netns)
-    live = Talks(View(read(selection), registry_for(output)), ports_of(found.ports))
+    selection = Selection(transports, owners=True, detailed=True, netns=found.netns)
+    family = None if len(families) > 1 else (IPV4 if families == INET_FAMILIES[:1] else IPV6)
+    live = Talks(View(read(selection), registry_for(output)), ports_of(found.ports), family)
     if found.by:
         table = grouped(live, found.by)
         names = [column.name for column in table.columns]

@@ -37,6 +37,7 @@ def listeners(view: View) -> list[Listener]:
     ]
     talking = _conversations(view, waiting)
     found = [_listener(view, rows, sum(talking[row] for row in rows)) for rows in _by_owner(view, waiting)]
+    view.tell_hidden(waiting)
     found.sort(key=lambda listener: (listener.port, listener.transport, listener.netns or ""))
     return found
 
@@ -114,10 +115,7 @@ def _listener(view: View, rows: list[int], conversations: int) -> Listener:
     store = view.store
     first = rows[0]
     scopes = {view.scope_of(row) for row in rows}
-    queues = [store.recv_queue[row] for row in rows if store.recv_queue[row] != ABSENT_32]
-    limits = [
-        store.send_queue[row] for row in rows if store.state[row] == tcp.LISTEN and store.send_queue[row] != ABSENT_32
-    ]
+    queue, queue_limit = _fullest(view, rows)
     return Listener(
         TRANSPORTS[store.transport[first]],
         store.local_port[first],
@@ -127,10 +125,25 @@ def _listener(view: View, rows: list[int], conversations: int) -> Listener:
         joined_owner(view, rows),
         None if store.uid[first] == ABSENT_32 else user_name(store.uid[first]),
         conversations,
-        sum(queues) if queues else None,
-        sum(limits) if limits else None,
+        queue,
+        queue_limit,
         view.netns_name(store.netns[first]),
     )
+
+
+def _fullest(view: View, rows: Iterable[int]) -> tuple[int | None, int | None]:
+    """Return the queue and the limit of the socket whose queue is nearest to its limit: that one refuses first."""
+    store = view.store
+    queues = []
+    for row in rows:
+        queue, limit = store.recv_queue[row], store.send_queue[row]
+        limited = store.state[row] == tcp.LISTEN and limit != ABSENT_32
+        if queue != ABSENT_32:
+            queues.append((queue / (limit + 1) if limited else 0.0, queue, limit if limited else None))
+    if not queues:
+        return None, None
+    _, queue, queue_limit = max(queues, key=lambda one: one[:2])
+    return queue, queue_limit
 
 
 def joined_owner(view: View, rows: Iterable[int]) -> Owner:
@@ -163,6 +176,7 @@ def holders(ports: frozenset[int], selection: Selection, registry: Registry | No
     rows = []
     for (_, hold), held in sorted(kinds.items(), key=lambda item: (item[0][0], _HOLDS.index(item[0][1]))):
         rows += [_holder(view, hold, group) for group in _by_owner_and_state(view, held)]
+    view.tell_hidden(here)
     table = Table.from_rows(HOLDER_COLUMNS, rows)
     table.complete, table.notes = view.reading.complete, view.reading.notes
     for port in sorted(ports - {store.local_port[row] for row in here})[:_MOST_NOTES]:

@@ -83,15 +83,7 @@ def read(selection: Selection) -> Reading:
 
         if selection.netns not in (None, "seen"):
             raise Unavailable(N_("only Linux has network namespaces"))
-        reading.owners, hidden = portable.read(
-            selection.transports, selection.families, selection.states, reading.store
-        )
-        if hidden and selection.owners:
-            reading.lack(
-                N_("{hidden} of {held} owners hidden; run as root to see them"),
-                hidden=hidden,
-                held=len(reading.owners),
-            )
+        reading.owners = portable.read(selection.transports, selection.families, selection.states, reading.store)
     elif selection.netns is None:
         _read_here(selection, reading)
     else:

@@ -32,7 +32,7 @@ from portbook.socket import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from portbook.columns import Vector
     from portbook.registry.lookup import Registry
@@ -52,6 +52,9 @@ _NUMBERS = {
     "send_rate": ("send_rate", ABSENT_64, 0),
 }
 """Columns that are a field of the store as it is: its name, what means absent, decimals."""
+
+HIDDEN = N_("{hidden} of {held} owners hidden; run as root to see them")
+HIDDEN_FROM_ROOT = N_("{hidden} of {held} owners hidden, even from root")
 
 LISTENING = (tcp.LISTEN, tcp.UNCONNECTED)
 
@@ -74,10 +77,7 @@ def sockets(selection: Selection, columns: Sequence[str] | None = None, registry
     reading = read(selection)
     view = View(reading, registry)
     wanted = names_of(selection) if columns is None else tuple(columns)
-    table = view.table(wanted)
-    if selection.ports is not None:
-        table = table.ordered(view.rows_at(selection.ports))
-    return table
+    return view.table(wanted, None if selection.ports is None else view.rows_at(selection.ports))
 
 
 def summary(selection: Selection) -> Table:
@@ -104,16 +104,19 @@ class View:
         self._registry = registry
         self._owners: tuple[array[int], Sequence[Owner]] | None = None
         self._names: dict[int, dict[int, str]] = {}
+        self._told: set[int] = set()
         self._vectors: dict[str, Vector] = {}
         self._scopes: dict[tuple[bytes, int], str | None] = {}
 
-    def table(self, names: Sequence[str]) -> Table:
-        """Return the table of these columns."""
+    def table(self, names: Sequence[str], rows: Sequence[int] | None = None) -> Table:
+        """Return the table of these columns that shows these rows, by default all."""
         declared = {column.name: column for column in COLUMNS}
         vectors = tuple(self.vector(name) for name in names)
+        self.tell_hidden(range(len(self.store)) if rows is None else rows)
         return Table(
             tuple(declared[name] for name in names),
             vectors,
+            None if rows is None else array("I", rows),
             complete=self.reading.complete,
             notes=self.reading.notes,
         )
@@ -154,12 +157,20 @@ class View:
         from portbook.linux.owners import owners
 
         found = owners(self.store)
-        if found.hidden:
-            message = N_("{hidden} of {held} owners hidden; run as root to see them")
-            if os.geteuid() == 0:
-                message = N_("{hidden} of {held} owners hidden, even from root")
-            self.reading.lack(message, hidden=found.hidden, held=found.held)
         return found.codes, found.owners
+
+    def tell_hidden(self, rows: Iterable[int]) -> None:
+        """Note how many of these rows' owners are hidden, together with those told before, if any was asked for."""
+        if self._owners is None:
+            return
+        codes, owners = self._owners
+        self._told.update(rows)
+        hidden = sum(owners[codes[row]].owner_by == "hidden" for row in self._told)
+        held = sum(self.store.inode[row] != 0 or owners[codes[row]].owner_by is not None for row in self._told)
+        said = (HIDDEN, HIDDEN_FROM_ROOT)
+        self.reading.notes = [note for note in self.reading.notes if note[0] not in said]
+        if hidden:
+            self.reading.lack(said[os.geteuid() == 0], hidden=hidden, held=held)
 
     def listening(self) -> frozenset[tuple[int, int]]:
         """Return the transports and ports on which this host listens in the namespaces that were read."""

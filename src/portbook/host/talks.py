@@ -10,11 +10,11 @@ import time
 from array import array
 
 from portbook import tcp
-from portbook.columns import Addresses, Coded, Numbers, Table, address_text
+from portbook.columns import MAPPED_PREFIX, Addresses, Coded, Numbers, Table, address_text
 from portbook.conversation import COLUMNS, GROUP_COLUMNS, GROUPS, community_id, local_serves
 from portbook.endpoint import TRANSPORTS, reach
 from portbook.host.sockets import LISTENING, View
-from portbook.socket import ABSENT_32, ABSENT_64, FAMILIES
+from portbook.socket import ABSENT_32, ABSENT_64, FAMILIES, IPV4, IPV6
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,15 +33,16 @@ class Talks:
     """One reading's conversations: for each the row of its client's socket and of its server's, NONE where remote.
 
     The reading has every state, for the listeners tell who serves, and the inside of TCP. With `ports` only the
-    conversations with one of them at either end.
+    conversations with one of them at either end, with `family` (IPV4 or IPV6) only those that use its addresses: an
+    IPv6 socket may well take an IPv4 conversation.
     """
 
-    def __init__(self, view: View, ports: frozenset[int] | None = None) -> None:
+    def __init__(self, view: View, ports: frozenset[int] | None = None, family: int | None = None) -> None:
         self.view = view
         self.now = time.time()
         self.clients = array("I")
         self.servers = array("I")
-        self._pair(ports)
+        self._pair(ports, family)
         pairs = zip(self.clients, self.servers, strict=True)
         self.near = [(server, False) if client == NONE else (client, True) for client, server in pairs]
         """For each conversation a row of this host's, and whether it is the client's."""
@@ -49,7 +50,7 @@ class Talks:
     def __len__(self) -> int:
         return len(self.clients)
 
-    def _pair(self, ports: frozenset[int] | None) -> None:
+    def _pair(self, ports: frozenset[int] | None, family: int | None) -> None:
         store = self.view.store
         waiting = frozenset(
             (space, transport, port)
@@ -66,6 +67,8 @@ class Talks:
             if not tcp.CONVERSING >> state & 1 or not remote:
                 continue
             if ports is not None and local not in ports and remote not in ports:
+                continue
+            if family is not None and family != _family_of(local_ip, row):
                 continue
             here = local_ip[row * 16 : row * 16 + 16] + local.to_bytes(2, "big")
             there = remote_ip[row * 16 : row * 16 + 16] + remote.to_bytes(2, "big")
@@ -120,8 +123,13 @@ class Talks:
         """Return the conversations as a table of these columns."""
         declared = {column.name: column for column in COLUMNS}
         vectors = tuple(_MAKERS[name](self) if name in _MAKERS else self._absent() for name in names)
+        self.tell_hidden()
         reading = self.view.reading
         return Table(tuple(declared[name] for name in names), vectors, complete=reading.complete, notes=reading.notes)
+
+    def tell_hidden(self) -> None:
+        """Note how many owners of the ends that are here are hidden, if they were asked for."""
+        self.view.tell_hidden(row for row in (*self.clients, *self.servers) if row != NONE)
 
     def _absent(self) -> Vector:
         return Coded(array("B", bytes(len(self))), [None])
@@ -129,6 +137,11 @@ class Talks:
     def field(self, values: Sequence[int]) -> list[int]:
         """Return the value of one end of this host for each conversation, the client's where both are here."""
         return [values[row] for row, _ in self.near]
+
+    def family(self) -> Vector:
+        """Return the family of the addresses of each conversation, whatever its sockets could take besides."""
+        packed = self.view.store.local_ip
+        return Coded(array("B", [_family_of(packed, row) for row, _ in self.near]), FAMILIES)
 
     def addresses(self, of_client: bool) -> Addresses:
         """Return the addresses of one side."""
@@ -311,6 +324,7 @@ def grouped(talks: Talks, by: Sequence[str]) -> Table:
     declared = {column.name: column for column in GROUP_COLUMNS}
     sides = [column.name for column in GROUP_COLUMNS if column.name not in GROUPS]
     table = Table.from_rows(tuple(declared[name] for name in (*by, *sides)), rows)
+    talks.tell_hidden()
     table.complete, table.notes = talks.view.reading.complete, talks.view.reading.notes
     return table
 
@@ -326,6 +340,10 @@ def _total(values: Iterable[object]) -> int | None:
     return sum(known) if known else None
 
 
+def _family_of(packed: bytes | bytearray, row: int) -> int:
+    return IPV4 if packed.startswith(MAPPED_PREFIX, row * 16) else IPV6
+
+
 def _label(owner: Owner) -> str:
     return owner.process or "?"
 
@@ -336,7 +354,7 @@ def _each(vector: Vector) -> Iterator[object]:
 
 _MAKERS: dict[str, Callable[[Talks], Vector]] = {
     "transport": lambda talks: Coded(array("B", talks.field(talks.view.store.transport)), TRANSPORTS),
-    "family": lambda talks: Coded(array("B", talks.field(talks.view.store.family)), FAMILIES),
+    "family": Talks.family,
     "client_ip": lambda talks: talks.addresses(of_client=True),
     "client_port": lambda talks: talks.ports(of_client=True),
     "server_ip": lambda talks: talks.addresses(of_client=False),
