@@ -24,16 +24,19 @@ def twins() -> list[Extension]:
         Extension(
             ".".join(path.relative_to(SOURCE).with_suffix("").parts),
             [path.relative_to(SOURCE.parent).as_posix()],
-            optional=True,
         )
         for path in sorted(SOURCE.rglob("*.pyx"))
     ]
-    return list(
+    compiled = list(
         cythonize(  # type: ignore[no-untyped-call]
             extensions,
             compiler_directives={"language_level": 3, "boundscheck": True, "wraparound": False},
         )
     )
+    for extension in compiled:
+        # Said here, for cythonize makes new extensions and forgets it.
+        extension.optional = True
+    return compiled
 
 
 def compile_catalogues() -> None:
