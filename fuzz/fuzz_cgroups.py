@@ -8,7 +8,8 @@ It is driven by atheris where that is installed, else by RUNS random paths made 
 from __future__ import annotations
 
 import random
-import sys
+
+from harness import run
 
 from portbook.linux.cgroups import ContainerNames, workload
 from portbook.linux.processes import foreign_text
@@ -29,19 +30,10 @@ def test_one(data: bytes) -> None:
             text.encode("utf-8")
 
 
-def main() -> None:
-    """Fuzz until atheris stops, or for as many paths as were asked for."""
-    try:
-        import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    except ImportError:
-        chance = random.Random(1)
-        for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000):
-            test_one(b"".join(chance.choices(PARTS, k=chance.randrange(1, 24))))
-    else:
-        atheris.instrument_all()
-        atheris.Setup(sys.argv, test_one)
-        atheris.Fuzz()
+def made(chance: random.Random) -> bytes:
+    """Return a path of a few parts."""
+    return b"".join(chance.choices(PARTS, k=chance.randrange(1, 24)))
 
 
 if __name__ == "__main__":
-    main()
+    run(test_one, made)

@@ -8,8 +8,9 @@ It is driven by atheris where that is installed, else by RUNS random mutations o
 from __future__ import annotations
 
 import random
-import sys
 from pathlib import Path
+
+from harness import mutated, run
 
 from portbook.errors import Malformed
 from portbook.linux import processes
@@ -33,33 +34,14 @@ def test_one(data: bytes) -> None:
             continue
 
 
-def mutated(data: bytes, chance: random.Random) -> bytes:
-    """Return the bytes with a few of them changed, left out, doubled or moved."""
-    changed = bytearray(data)
-    for _ in range(chance.randrange(1, 8)):
-        start = chance.randrange(len(changed) + 1)
-        end = min(start + chance.choice((0, 1, 1, 2, 8, 64)), len(changed))
-        put = chance.choice(
-            (b"", b"\n", b")", b"(", b":", b" - ", b"\\0", b"\xff", b"9" * 30, bytes(changed[start:end]) * 2)
-        )
-        changed[start:end] = put
-    return bytes(changed)
+PARTS = (b"\n", b")", b"(", b":", b" - ", b"\\0", b"\xff", b"9" * 30)
 
 
-def main() -> None:
-    """Fuzz until atheris stops, or for as many mutations as were asked for."""
-    try:
-        import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    except ImportError:
-        chance = random.Random(1)
-        seeds = [(Path("/proc/self") / name).read_bytes()[:4096] for name in PARSERS]
-        for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000):
-            test_one(mutated(chance.choice(seeds), chance))
-    else:
-        atheris.instrument_all()
-        atheris.Setup(sys.argv, test_one)
-        atheris.Fuzz()
+def made(chance: random.Random) -> bytes:
+    """Return a file of this very process with a few bytes changed."""
+    name = chance.choice(tuple(PARSERS))
+    return mutated((Path("/proc/self") / name).read_bytes()[:4096], chance, PARTS)
 
 
 if __name__ == "__main__":
-    main()
+    run(test_one, made)

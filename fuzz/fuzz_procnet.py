@@ -8,10 +8,11 @@ It is driven by atheris where that is installed, else by RUNS random mutations o
 from __future__ import annotations
 
 import random
-import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from harness import mutated, run
 
 from portbook.endpoint import RAW, TCP, UDP
 from portbook.errors import Malformed
@@ -65,30 +66,13 @@ def test_one(data: bytes) -> None:
             assert str(path).encode("utf-8") is not None
 
 
-def mutated(data: bytes, chance: random.Random) -> bytes:
-    """Return the bytes with a few of them changed, left out or doubled."""
-    changed = bytearray(data)
-    for _ in range(chance.randrange(1, 6)):
-        start = chance.randrange(len(changed) + 1)
-        end = min(start + chance.choice((0, 1, 1, 2, 8)), len(changed))
-        changed[start:end] = chance.choice((b"", bytes(changed[start:end]) * 2, *PARTS))
-    return bytes(changed)
+LINES = [line for path in sorted(RECORDED.glob("*.txt")) for line in path.read_bytes().splitlines()[1:]]
 
 
-def main() -> None:
-    """Fuzz until atheris stops, or for as many mutations as were asked for."""
-    try:
-        import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    except ImportError:
-        chance = random.Random(1)
-        seeds = [line for path in sorted(RECORDED.glob("*.txt")) for line in path.read_bytes().splitlines()[1:]]
-        for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000):
-            test_one(mutated(chance.choice((*seeds, *SCTP_LINES)), chance))
-    else:
-        atheris.instrument_all()
-        atheris.Setup(sys.argv, test_one)
-        atheris.Fuzz()
+def made(chance: random.Random) -> bytes:
+    """Return a recorded line with a few bytes changed."""
+    return mutated(chance.choice((*LINES, *SCTP_LINES)), chance, PARTS)
 
 
 if __name__ == "__main__":
-    main()
+    run(test_one, made)

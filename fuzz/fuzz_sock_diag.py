@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import random
 import struct
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from harness import mutated, run
 
 from portbook.compiled import twin
 from portbook.endpoint import TRANSPORTS, UNIX
@@ -58,33 +59,14 @@ def cut(dump: bytes) -> list[bytes]:
     return messages
 
 
-def mutated(data: bytes, chance: random.Random) -> bytes:
-    """Return the bytes with a few of them changed, left out, doubled, cut or made a telling number."""
-    changed = bytearray(data)
-    for _ in range(chance.randrange(1, 6)):
-        start = chance.randrange(len(changed) + 1)
-        end = min(start + chance.choice((0, 1, 2, 4, 16, 72)), len(changed))
-        changed[start:end] = chance.choice(
-            (b"", bytes(changed[start:end]) * 2, chance.choice(NUMBERS), chance.randbytes(end - start))
-        )
-    return bytes(changed[: chance.randrange(len(changed) + 1)] if chance.random() < 0.1 else changed)
+DUMPS = [cut(path.read_bytes()) for path in sorted(RECORDED.glob("*.bin"))]
 
 
-def main() -> None:
-    """Fuzz until atheris stops, or for as many mutations as were asked for."""
-    try:
-        import atheris  # type: ignore[import-not-found,import-untyped,unused-ignore]
-    except ImportError:
-        chance = random.Random(1)
-        dumps = [cut(path.read_bytes()) for path in sorted(RECORDED.glob("*.bin"))]
-        for _ in range(int(sys.argv[1]) if len(sys.argv) > 1 else 20_000):
-            some = b"".join(chance.choices(chance.choice(dumps), k=chance.randrange(1, 5)))
-            test_one(chance.randbytes(1) + mutated(some, chance))
-    else:
-        atheris.instrument_all()
-        atheris.Setup(sys.argv, test_one)
-        atheris.Fuzz()
+def made(chance: random.Random) -> bytes:
+    """Return which transport to take the bytes for, and a few recorded messages with some bytes changed."""
+    some = b"".join(chance.choices(chance.choice(DUMPS), k=chance.randrange(1, 5)))
+    return chance.randbytes(1) + mutated(some, chance, NUMBERS, (0, 1, 2, 4, 16, 72))
 
 
 if __name__ == "__main__":
-    main()
+    run(test_one, made)

@@ -19,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portbook import locale
-from portbook.cli.main import VERBS, main
+from portbook.cli.main import main
+from portbook.cli.verbs import VERBS
 from portbook.errors import BadQuestion
 
 CATALOGUES = runpy.run_path(str(Path(__file__).parent.parent / "scripts" / "catalogues.py"))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from portbook.cli.main import VERBS, split_verb
+from portbook.cli.main import split_verb
+from portbook.cli.verbs import VERBS
 
 from .conftest import Ask
 

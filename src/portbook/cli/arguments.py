@@ -60,6 +60,14 @@ class Parser(argparse.ArgumentParser):
         """End with exit code 2 and one line that says where help is."""
         raise BadQuestion(N_("{message} (see: {program} --help)"), message=message, program=self.prog)
 
+    def narrow(self) -> None:
+        """Add the options that leave only some transports and families."""
+        _ = self.context.gettext
+        self.add_argument("-t", "--tcp", action="store_true", help=_("TCP"))
+        self.add_argument("-u", "--udp", action="store_true", help=_("UDP and UDP-Lite"))
+        self.add_argument("-4", "--ipv4", action="store_true", help=_("IPv4"))
+        self.add_argument("-6", "--ipv6", action="store_true", help=_("IPv6"))
+
     def share(self, table: bool = True) -> None:
         """Add the options that all verbs have, and with `table` those of all that print one."""
         _ = self.context.gettext

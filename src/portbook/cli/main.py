@@ -11,20 +11,13 @@ from importlib import import_module
 
 from portbook import __version__, locale
 from portbook.cli.context import Context, ExitCode
+from portbook.cli.verbs import VERBS
 from portbook.errors import N_, BadQuestion, PortbookError
 from portbook.output.formats import deliver
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-VERBS = {
-    "what": N_("what a port is: the registry, and what this host does with it"),
-    "who": N_("who has a port: the listeners and their owners"),
-    "sockets": N_("every socket, with the flags of ss and netstat"),
-    "talks": N_("who talks through a port: the conversations of this host now"),
-}
-"""Each verb and what it answers."""
 
 _WITH_VALUE = ("--lang", "--color", "--completion")
 

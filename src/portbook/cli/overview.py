@@ -26,7 +26,7 @@ _GROUP_COLUMNS = ("service", "peer", "conversations", "client_payload", "server_
 
 def parser(context: Context) -> Parser:
     """Return the parser of the command without a verb, whose help lists the verbs."""
-    from portbook.cli.main import VERBS
+    from portbook.cli.verbs import VERBS
 
     _ = context.gettext
     made = Parser(None, SUMMARY, context, raw=True)

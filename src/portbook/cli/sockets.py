@@ -5,7 +5,7 @@ from __future__ import annotations
 from portbook import tcp
 from portbook.cli.arguments import Output, Parser, ports_of, registry_for, show
 from portbook.cli.context import ExitCode
-from portbook.cli.main import VERBS
+from portbook.cli.verbs import VERBS
 from portbook.endpoint import RAW, SCTP, TCP, UDP, UDPLITE, UNIX
 from portbook.errors import N_, BadQuestion
 from portbook.host.reading import EVERY_TRANSPORT, INET_FAMILIES, Selection
@@ -46,8 +46,7 @@ def parser(context: Context) -> Parser:
     made = Parser("sockets", VERBS["sockets"], context)
     add = made.add_argument
     add("ports", nargs="*", metavar=_("PORT"), help=_("only sockets with this port: 8080, :8080, 8000-8100, https"))
-    add("-t", "--tcp", action="store_true", help=_("TCP"))
-    add("-u", "--udp", action="store_true", help=_("UDP and UDP-Lite"))
+    made.narrow()
     add("-w", "--raw", action="store_true", help=_("raw sockets"))
     add("-x", "--unix", action="store_true", help=_("UNIX sockets"))
     add("-S", "--sctp", action="store_true", help=_("SCTP"))
@@ -56,8 +55,6 @@ def parser(context: Context) -> Parser:
     add("-p", "--processes", action="store_true", help=_("the owners: processes, units, containers"))
     add("-e", "--extended", action="store_true", help=_("the inside of TCP: times, rates, retransmissions"))
     add("-i", "--info", dest="extended", action="store_true", help=_("the same as -e"))
-    add("-4", "--ipv4", action="store_true", help=_("IPv4"))
-    add("-6", "--ipv6", action="store_true", help=_("IPv6"))
     add("-s", "--summary", action="store_true", help=_("how many there are, by transport and state"))
     add(
         "--state",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from portbook.cli.arguments import Output, Parser, ports_of, registry_for, show, transports_and_families
 from portbook.cli.context import ExitCode
-from portbook.cli.main import VERBS
+from portbook.cli.verbs import VERBS
 from portbook.conversation import COLUMNS, GROUP_COLUMNS, GROUPS
 from portbook.errors import N_, BadQuestion
 from portbook.socket import IPV4, IPV6
@@ -35,10 +35,7 @@ def parser(context: Context) -> Parser:
     made = Parser("talks", VERBS["talks"], context)
     add = made.add_argument
     add("ports", nargs="*", metavar=_("PORT"), help=_("only conversations with this port: 443, 8000-8100, https"))
-    add("-t", "--tcp", action="store_true", help=_("TCP"))
-    add("-u", "--udp", action="store_true", help=_("UDP and UDP-Lite"))
-    add("-4", "--ipv4", action="store_true", help=_("IPv4"))
-    add("-6", "--ipv6", action="store_true", help=_("IPv6"))
+    made.narrow()
     add("-e", "--extended", action="store_true", help=_("packets and rates as well"))
     add(
         "--by",

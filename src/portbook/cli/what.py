@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from portbook.cli.arguments import Output, Parser, show
 from portbook.cli.context import ExitCode
-from portbook.cli.main import VERBS
+from portbook.cli.verbs import VERBS
 from portbook.errors import N_, BadQuestion
 from portbook.service import COLUMNS
 

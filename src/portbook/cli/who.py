@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from portbook.cli.arguments import Output, Parser, ports_of, registry_for, show, transports_and_families
 from portbook.cli.context import ExitCode
-from portbook.cli.main import VERBS
+from portbook.cli.verbs import VERBS
 from portbook.socket import HOLDER_COLUMNS, LISTENER_COLUMNS
 
 TYPE_CHECKING = False
@@ -36,10 +36,7 @@ def parser(context: Context) -> Parser:
     made = Parser("who", VERBS["who"], context)
     add = made.add_argument
     add("ports", nargs="*", metavar=_("PORT"), help=_("all that stands on this port: 8080, 8000-8100, https"))
-    add("-t", "--tcp", action="store_true", help=_("TCP"))
-    add("-u", "--udp", action="store_true", help=_("UDP and UDP-Lite"))
-    add("-4", "--ipv4", action="store_true", help=_("IPv4"))
-    add("-6", "--ipv6", action="store_true", help=_("IPv6"))
+    made.narrow()
     add("--netns", metavar="all|NAME|PID", help=_("the sockets of other network namespaces"))
     made.share()
     return made

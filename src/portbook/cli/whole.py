@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 from importlib import import_module
 
 from portbook.cli import overview
-from portbook.cli.main import VERBS
+from portbook.cli.verbs import VERBS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from portbook.socket import ABSENT_32, HOLDER_COLUMNS, LISTENER_COLUMNS, WIDEST_
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from portbook.registry.lookup import Registry
 
@@ -69,30 +69,31 @@ def _conversations(view: View, waiting: Iterable[int]) -> Counter[int]:
     return found
 
 
+_VALUES: dict[str, Callable[[Listener], object]] = {
+    "transport": lambda one: one.transport,
+    "local_port": lambda one: one.port,
+    "service": lambda one: one.service,
+    "scope": lambda one: one.scope,
+    "addresses": lambda one: one.addresses,
+    "process": lambda one: one.owner.process,
+    "pids": lambda one: one.owner.pids,
+    "user": lambda one: one.user,
+    "unit": lambda one: one.owner.unit,
+    "container": lambda one: one.owner.container,
+    "started": lambda one: one.owner.started,
+    "conversations": lambda one: one.conversations,
+    "recv_queue": lambda one: one.queue,
+    "send_queue": lambda one: one.queue_limit,
+    "owner_by": lambda one: one.owner.owner_by,
+    "command": lambda one: one.owner.command,
+    "netns": lambda one: one.netns,
+}
+"""What each of LISTENER_COLUMNS says of a listener, in their order."""
+
+
 def listener_table(found: list[Listener], view: View) -> Table:
     """Return the listeners as a table."""
-    rows = [
-        (
-            one.transport,
-            one.port,
-            one.service,
-            one.scope,
-            one.addresses,
-            one.owner.process,
-            one.owner.pids,
-            one.user,
-            one.owner.unit,
-            one.owner.container,
-            one.owner.started,
-            one.conversations,
-            one.queue,
-            one.queue_limit,
-            one.owner.owner_by,
-            one.owner.command,
-            one.netns,
-        )
-        for one in found
-    ]
+    rows = [[value(one) for value in _VALUES.values()] for one in found]
     table = Table.from_rows(LISTENER_COLUMNS, rows)
     table.complete, table.notes = view.reading.complete, view.reading.notes
     return table
@@ -207,28 +208,15 @@ def _holder(view: View, hold: str, rows: list[int]) -> tuple[object, ...]:
     store = view.store
     one = _listener(view, rows, 0)
     left = max((store.expires[row] for row in rows), default=0) / 1000 if hold == "time-wait" else None
-    return (
-        hold,
-        len(rows),
-        one.transport,
-        one.port,
-        one.service,
-        one.scope if hold == "listening" else None,
-        tcp.STATES[store.state[rows[0]]],
-        one.addresses,
-        one.owner.process,
-        one.owner.pids,
-        one.user,
-        one.owner.unit,
-        one.owner.container,
-        one.owner.started,
-        one.queue,
-        one.queue_limit,
-        one.owner.owner_by,
-        one.owner.command,
-        one.netns,
-        left,
-    )
+    added = {
+        "holds": hold,
+        "count": len(rows),
+        "scope": one.scope if hold == "listening" else None,
+        "state": tcp.STATES[store.state[rows[0]]],
+        "expires": left,
+    }
+    names = (column.name for column in HOLDER_COLUMNS)
+    return tuple(added[name] if name in added else _VALUES[name](one) for name in names)
 
 
 def _why_free(port: int, selection: Selection) -> list[tuple[str, dict[str, object]]]:

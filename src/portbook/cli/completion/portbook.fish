@@ -98,6 +98,8 @@ complete -c portbook -n '_shtab_portbook_using who' -s h -l help -d 'print this 
 complete -c portbook -n '_shtab_portbook_using; and test $_shtab_portbook_npos -eq 0' -a sockets -d 'every socket, with the flags of ss and netstat'
 complete -c portbook -n '_shtab_portbook_using sockets' -s t -l tcp -d TCP
 complete -c portbook -n '_shtab_portbook_using sockets' -s u -l udp -d 'UDP and UDP-Lite'
+complete -c portbook -n '_shtab_portbook_using sockets' -s 4 -l ipv4 -d IPv4
+complete -c portbook -n '_shtab_portbook_using sockets' -s 6 -l ipv6 -d IPv6
 complete -c portbook -n '_shtab_portbook_using sockets' -s w -l raw -d 'raw sockets'
 complete -c portbook -n '_shtab_portbook_using sockets' -s x -l unix -d 'UNIX sockets'
 complete -c portbook -n '_shtab_portbook_using sockets' -s S -l sctp -d SCTP
@@ -106,8 +108,6 @@ complete -c portbook -n '_shtab_portbook_using sockets' -s a -l all -d 'those th
 complete -c portbook -n '_shtab_portbook_using sockets' -s p -l processes -d 'the owners: processes, units, containers'
 complete -c portbook -n '_shtab_portbook_using sockets' -s e -l extended -d 'the inside of TCP: times, rates, retransmissions'
 complete -c portbook -n '_shtab_portbook_using sockets' -s i -l info -d 'the same as -e'
-complete -c portbook -n '_shtab_portbook_using sockets' -s 4 -l ipv4 -d IPv4
-complete -c portbook -n '_shtab_portbook_using sockets' -s 6 -l ipv6 -d IPv6
 complete -c portbook -n '_shtab_portbook_using sockets' -s s -l summary -d 'how many there are, by transport and state'
 complete -c portbook -n '_shtab_portbook_using sockets' -l state -x -d 'only in this state, as RFC 9293, ss or netstat call it'
 complete -c portbook -n '_shtab_portbook_using sockets' -l netns -x -d 'the sockets of other network namespaces'

@@ -32,6 +32,8 @@ _shtab_portbook_defaults_added=0
 _shtab_portbook_sockets_options=(
   {-t,--tcp}"[TCP]"
   {-u,--udp}"[UDP and UDP-Lite]"
+  {-4,--ipv4}"[IPv4]"
+  {-6,--ipv6}"[IPv6]"
   {-w,--raw}"[raw sockets]"
   {-x,--unix}"[UNIX sockets]"
   {-S,--sctp}"[SCTP]"
@@ -40,8 +42,6 @@ _shtab_portbook_sockets_options=(
   {-p,--processes}"[the owners\: processes, units, containers]"
   {-e,--extended}"[the inside of TCP\: times, rates, retransmissions]"
   {-i,--info}"[the same as -e]"
-  {-4,--ipv4}"[IPv4]"
-  {-6,--ipv6}"[IPv6]"
   {-s,--summary}"[how many there are, by transport and state]"
   "*--state[only in this state, as RFC 9293, ss or netstat call it]:STATE:"
   "--netns[the sockets of other network namespaces]:all|NAME|PID:"
