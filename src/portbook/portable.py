@@ -120,13 +120,13 @@ def _owner(pids: tuple[int, ...]) -> Owner:
     if not pids:
         return Owner(owner_by="hidden")
     names: list[str] = []
-    command = started = None
+    told: list[tuple[float, str]] = []
     for pid in pids:
         try:
             process = psutil.Process(pid)
             names.append(process.name())
-            if command is None:
-                command, started = " ".join(process.cmdline()), process.create_time()
+            told.append((process.create_time(), " ".join(process.cmdline())))
         except psutil.Error:
             continue
+    started, command = min(told, default=(None, None))
     return Owner(pids, ", ".join(dict.fromkeys(names)) or None, command, started, owner_by="exact")

@@ -174,7 +174,7 @@ class Owner(NamedTuple):
     """Who holds a socket, and how far that is known.
 
     `pids` are all the processes that hold it, ascending; `process` their name (several names joined by ", "),
-    `command` and `started` (epoch seconds) those of the first. `owner_by` is exact where the processes were seen to
+    `command` and `started` (epoch seconds) those of the eldest. `owner_by` is exact where the processes were seen to
     hold it, cgroup where only its control group is known, hidden where rights forbid to know, None where no process
     holds it (the kernel's own, or what remains of one that is gone).
     """

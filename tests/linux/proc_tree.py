@@ -32,9 +32,10 @@ class Tree:
         command: bytes = b"",
         cgroup: str = "/",
         inodes: tuple[int, ...] = (),
+        ticks: int = 250,
     ) -> None:
-        """Make a process that holds sockets."""
-        after = b"S 1 1 1 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 250 0 0"
+        """Make a process that holds sockets and has started so many ticks after the boot."""
+        after = b"S 1 1 1 0 -1 4194560 0 0 0 0 0 0 0 0 20 0 1 0 %d 0 0" % ticks
         self.write(f"{pid}/stat", b"%d (%s) %s" % (pid, name, after))
         self.write(f"{pid}/status", b"Name:\t" + name.replace(b"\n", b"\\n") + b"\nUid:\t5\t1000\t5\t5\n")
         self.write(f"{pid}/comm", name + b"\n")

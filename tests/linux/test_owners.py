@@ -84,6 +84,15 @@ def test_owners_in_a_made_up_tree(tree: Tree) -> None:
     assert (found.held, found.hidden, found.denied) == (5, 0, 0)
 
 
+def test_the_eldest_holder_tells_the_command_whatever_its_number(tree: Tree) -> None:
+    tree.process(7, b"web", b"worker\0", inodes=(60,), ticks=900)
+    tree.process(30000, b"web", b"master\0", inodes=(60,), ticks=100)
+    tree.link("self/ns/pid", "/proc/self/ns/pid")
+    found = owners(store_of((60, 0)), tree.path)
+    owner = found.owners[found.codes[0]]
+    assert (owner.pids, owner.command) == ((7, 30000), "master")
+
+
 def test_what_nobody_holds_where_every_process_is_seen(tree: Tree) -> None:
     if processes.inode_of("/proc/self/ns/pid") != processes.INITIAL_PID_NAMESPACE:
         pytest.skip("the tests run in a PID namespace of their own")

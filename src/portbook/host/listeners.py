@@ -7,6 +7,7 @@ sockets.py.
 from __future__ import annotations
 
 from collections import Counter
+from math import inf
 
 from portbook import tcp
 from portbook.columns import ABSENT_ADDRESS, MAPPED_PREFIX, Table, address_text
@@ -150,9 +151,10 @@ def _fullest(view: View, rows: Iterable[int]) -> tuple[int | None, int | None]:
 def joined_owner(view: View, rows: Iterable[int]) -> Owner:
     """Return the owner of sockets that belong to one service: the processes of all of them together."""
     codes, owners = view.owners()
-    all_owners = sorted({owners[codes[row]] for row in rows}, key=lambda owner: owner.pids or ())
-    pids = sorted({pid for owner in all_owners for pid in owner.pids or ()})
-    return all_owners[0]._replace(pids=tuple(pids) or None)
+    together = {owners[codes[row]] for row in rows}
+    eldest = min(together, key=lambda owner: (owner.started or inf, owner.pids or ()))
+    pids = sorted({pid for owner in together for pid in owner.pids or ()})
+    return eldest._replace(pids=tuple(pids) or None)
 
 
 def _addresses(view: View, rows: Iterable[int]) -> tuple[str, ...]:

@@ -65,12 +65,14 @@ def owners(store: SocketStore, proc: str = "/proc", root: str = "/") -> Ownershi
 def _exact(pids: tuple[int, ...], known: dict[int, processes.Process | None], names: cgroups.ContainerNames) -> Owner:
     """Return the owner made of the processes that hold a socket; those that have ended since have a PID only."""
     living = [process for pid in pids if (process := known[pid]) is not None]
+    # The numbers of processes begin again at the end, so the lowest need not be the one that has begotten the others.
+    eldest = min(living, key=lambda process: (process.started, process.pid), default=None)
     workloads = [cgroups.workload(process.cgroup) for process in living if process.cgroup]
     return Owner(
         pids,
         _listed(process.name for process in living),
-        living[0].command if living else None,
-        living[0].started if living else None,
+        eldest.command if eldest else None,
+        eldest.started if eldest else None,
         _listed(workload.unit for workload in workloads),
         _listed(names.text(workload) for workload in workloads),
         "exact",
