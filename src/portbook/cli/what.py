@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
     from portbook.cli.context import Context
 
-_RARE = ("range", "reference", "privileged", "kept_free")
-"""Columns that a table has only on request; on a terminal a sentence says most of it of a single port."""
+_RARE = ("range", "reference")
+"""Columns that a terminal shows only on request; the story says it of a single port."""
+
+_SPARE = ("kept_free", "privileged", "source_range", "assigned")
 
 
 def parser(context: Context) -> Parser:
@@ -53,8 +55,9 @@ def run(arguments: Sequence[str], context: Context) -> ExitCode:
         context.say(N_("nothing is known of {query}"), query=" ".join(found.queries))
         return ExitCode.NO
     names = [column.name for column in COLUMNS]
-    shown = output.shown([name for name in names if name not in _RARE], names)
-    code = show(output.arrange(services_here(services), shown), output, context, ("source_range", "assigned"))
+    brief = [name for name in names if name not in _RARE or not context.on_terminal]
+    shown = output.shown(brief, names)
+    code = show(output.arrange(services_here(services), shown), output, context, _SPARE)
     ports = {service.port for service in services}
     single = len(ports) == 1 and output.format == "table" and output.path is None
     if found.about or (single and context.on_terminal):

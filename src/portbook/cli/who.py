@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from portbook.cli.context import Context
 
 _DETAILS = ("command", "netns")
-"""Columns that a table has only on request: the one is long, the other the same in every line."""
+"""Columns that a terminal shows only on request: the one is long, the other the same in every line."""
 
 _SPARE = (
     "owner_by",
@@ -63,5 +63,6 @@ def run(arguments: Sequence[str], context: Context) -> ExitCode:
     else:
         table = holders(ports, selection, registry)
     names = [column.name for column in declared]
-    brief = [name for name in names if name not in _DETAILS or (name == "netns" and found.netns is not None)]
+    hidden = set(_DETAILS) - ({"netns"} if found.netns is not None else set()) if context.on_terminal else set()
+    brief = [name for name in names if name not in hidden]
     return show(output.arrange(table, output.shown(brief, names)), output, context, _SPARE)

@@ -137,12 +137,12 @@ def fit(shown: Sequence[Shown], cells: Sequence[int], width: int | None) -> list
     words = [max(map(display_width, column.heading.split()), default=0) for column in shown]
     widths = [min(max(pair), room) for pair in zip(cells, words, strict=True)]
     foreign = [place for place, column in enumerate(shown) if column.columns[0].foreign]
-    long = [place for place in foreign if shown[place].columns[0].name in LONG]
+    long = [place for place, column in enumerate(shown) if column.columns[0].name in LONG]
     addresses = [place for place, column in enumerate(shown) if column.columns[0].type == "address"]
     everything = range(len(shown))
     heads = [max(cell, 4) for cell in cells]
     stages = (
-        (long, [16]),
+        (long, [LONG_ENOUGH]),
         (foreign, [12]),
         (everything, heads),
         (addresses, [21]),
