@@ -144,10 +144,10 @@ def _read_namespaces(selection: Selection, wanted: str, reading: Reading) -> Non
         found = namespaces.network_namespaces()
         spaces = list(found.found)
         if found.hidden and wanted == "all":
-            reading.lack(
-                N_("processes whose network namespace is hidden: {count}; run as root to see them"),
-                count=found.hidden,
-            )
+            message = N_("processes whose network namespace is hidden: {count}; run as root to see them")
+            if os.geteuid() == 0:
+                message = N_("processes whose network namespace is hidden, even from root: {count}")
+            reading.lack(message, count=found.hidden)
     else:
         spaces = [namespaces.find_namespace(wanted)]
     reading.namespaces = [*spaces]
