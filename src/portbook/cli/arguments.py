@@ -12,6 +12,7 @@ from typing import NamedTuple
 from portbook.cli.context import ExitCode
 from portbook.endpoint import TCP, UDP, UDPLITE
 from portbook.errors import N_, BadQuestion
+from portbook.output import formats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from portbook.columns import Column, Table
     from portbook.registry.lookup import Registry
 
-FORMATS = ("table", "json", "ndjson", "csv", "parquet")
 COLORS = ("auto", "always", "never")
 
 
@@ -73,7 +73,7 @@ class Parser(argparse.ArgumentParser):
         _ = self.context.gettext
         add = self.shared.add_argument
         if table:
-            add("--format", choices=FORMATS, default="table", help=_("how the answer is written (table)"))
+            add("--format", choices=formats.FORMATS, default="table", help=_("how the answer is written (table)"))
             add("-o", "--output", metavar=_("FILE"), help=_("write to a file, whole or not at all"))
             add("--columns", metavar="A,B,C", help=_("the columns to show, in this order"))
             add("--sort", metavar=_("COLUMN[:desc]"), help=_("sort by a column"))
@@ -166,8 +166,6 @@ def show(table: Table, output: Output, context: Context, spare: Sequence[str] = 
 
     `spare` are the columns that a terminal too narrow for all may do without, the least wanted first.
     """
-    from portbook.output import formats
-
     if output.path is not None:
         formats.write_file(table, output.format, output.path, gettext=context.gettext)
     elif output.format == "table" and (context.on_terminal or context.color == "always"):

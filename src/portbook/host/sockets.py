@@ -165,8 +165,10 @@ class View:
             return
         codes, owners = self._owners
         self._told.update(rows)
-        hidden = sum(owners[codes[row]].owner_by == "hidden" for row in self._told)
-        held = sum(self.store.inode[row] != 0 or owners[codes[row]].owner_by is not None for row in self._told)
+        everything = len(self._told) == len(codes)
+        times = Counter(codes if everything else [codes[row] for row in self._told])
+        hidden = sum(count for code, count in times.items() if owners[code].owner_by == "hidden")
+        held = sum(count for code, count in times.items() if owners[code].owner_by is not None)
         said = (HIDDEN, HIDDEN_FROM_ROOT)
         self.reading.notes = [note for note in self.reading.notes if note[0] not in said]
         if hidden:
