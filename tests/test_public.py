@@ -58,9 +58,19 @@ def test_the_pages_name_every_column(page: str, columns: tuple[object, ...]) -> 
 
 
 def test_a_name_means_the_same_in_every_table() -> None:
-    declared: dict[str, tuple[str, str]] = {}
-    for column in (*domain.COLUMNS, *domain.LISTENER_COLUMNS, *domain.HOLDER_COLUMNS, *conversation.COLUMNS):
-        assert declared.setdefault(column.name, (column.type, column.unit))[0] == column.type
+    declared: dict[str, tuple[object, ...]] = {}
+    tables = (
+        domain.COLUMNS,
+        domain.SUMMARY_COLUMNS,
+        domain.LISTENER_COLUMNS,
+        domain.HOLDER_COLUMNS,
+        conversation.COLUMNS,
+        conversation.GROUP_COLUMNS,
+        service.COLUMNS,
+    )
+    for column in (column for columns in tables for column in columns):
+        meaning = (column.type, column.unit, column.foreign)
+        assert declared.setdefault(column.name, meaning) == meaning, column.name
 
 
 def test_links_in_the_documents_lead_somewhere() -> None:

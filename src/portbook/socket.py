@@ -59,9 +59,11 @@ sockets; `remote_host` is looked up only on request; `expires` is what remains o
 those sent for the first time.
 """
 
+_DECLARED = {column.name: column for column in COLUMNS}
+
 SUMMARY_COLUMNS = (
-    Column("transport", "text", N_("Transport")),
-    Column("state", "text", N_("State")),
+    _DECLARED["transport"],
+    _DECLARED["state"],
     Column("ipv4", "integer", N_("IPv4")),
     Column("ipv6", "integer", N_("IPv6")),
     Column("count", "integer", N_("Count")),
@@ -71,33 +73,33 @@ WIDEST_FIRST = ("any", "public", "private", "link", "container", "loopback")
 """The scopes of listeners, those that the most can reach first."""
 
 LISTENER_COLUMNS = (
-    Column("transport", "text", N_("Transport")),
-    Column("local_port", "integer", N_("Port")),
-    Column("service", "text", N_("Service")),
-    Column("scope", "text", N_("Scope")),
+    _DECLARED["transport"],
+    _DECLARED["local_port"]._replace(heading=N_("Port")),
+    _DECLARED["service"],
+    _DECLARED["scope"],
     Column("addresses", "texts", N_("Addresses")),
-    Column("process", "text", N_("Process"), foreign=True),
-    Column("pids", "integers", N_("PIDs")),
-    Column("user", "text", N_("User"), foreign=True),
-    Column("unit", "text", N_("Unit"), foreign=True),
-    Column("container", "text", N_("Container"), foreign=True),
-    Column("started", "number", N_("Started"), "epoch"),
+    _DECLARED["process"],
+    _DECLARED["pids"],
+    _DECLARED["user"],
+    _DECLARED["unit"],
+    _DECLARED["container"],
+    _DECLARED["started"],
     Column("conversations", "integer", N_("Conversations")),
-    Column("recv_queue", "integer", N_("Queue")),
-    Column("send_queue", "integer", N_("Queue limit")),
-    Column("owner_by", "text", N_("Owner by")),
-    Column("command", "text", N_("Command"), foreign=True),
-    Column("netns", "text", N_("Network namespace"), foreign=True),
+    _DECLARED["recv_queue"]._replace(heading=N_("Queue")),
+    _DECLARED["send_queue"]._replace(heading=N_("Queue limit")),
+    _DECLARED["owner_by"],
+    _DECLARED["command"],
+    _DECLARED["netns"],
 )
 """The columns of the listeners, a line for each service of one owner; the fields of `Listener`."""
 
 HOLDER_COLUMNS = (
     Column("holds", "text", N_("Holds")),
-    Column("count", "integer", N_("Count")),
+    SUMMARY_COLUMNS[-1],
     *LISTENER_COLUMNS[:4],
-    Column("state", "text", N_("State")),
+    _DECLARED["state"],
     *(column for column in LISTENER_COLUMNS[4:] if column.name != "conversations"),
-    Column("expires", "number", N_("Expires"), "seconds"),
+    _DECLARED["expires"],
 )
 """The columns of all that stands on one port: `holds` is listening, bound, conversation or time-wait; `count` says
 how many sockets a line stands for, `expires` when the last TIME-WAIT among them is over."""

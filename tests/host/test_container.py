@@ -16,7 +16,6 @@ from portbook.host.listeners import holders, listeners
 from portbook.host.reading import PORTED, Selection, read
 from portbook.host.sockets import View
 from portbook.host.talks import Talks
-from portbook.linux.processes import mounts
 
 ID = "b0c1d2e3f4" * 6 + "abcd"
 SERVER = """
@@ -30,19 +29,10 @@ input()
 """
 
 
-def control_groups() -> Path | None:
-    """Return where control groups (version 2) are mounted and may be made."""
-    found = next((mount.point for mount in mounts("/proc") if mount.kind == "cgroup2"), None)
-    return Path(found) if found and os.geteuid() == 0 and os.access(found, os.W_OK) else None
-
-
 @pytest.fixture
-def container() -> Iterator[int]:
+def container(control_group: Path) -> Iterator[int]:
     """Yields the PID, as the host sees it, of a server in a container-like place."""
-    top = control_groups()
-    if top is None:
-        pytest.skip("no control groups (version 2) may be made here")
-    group = top / f"docker-{ID}.scope"
+    group = control_group / f"docker-{ID}.scope"
     group.mkdir()
     command = ["unshare", "--net", "--pid", "--mount", "--uts", "--fork", "--kill-child", "--mount-proc"]
     inside = ["sh", "-c", f"ip link set lo up && exec {sys.executable} -c '{SERVER}'"]

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from portbook.linux import processes
-
 from .proc_tree import Tree
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 if not sys.platform.startswith("linux"):
     collect_ignore_glob = ["*"]
@@ -25,20 +18,3 @@ def tree(tmp_path: Path) -> Tree:
     made = Tree(tmp_path / "proc")
     made.write("stat", "cpu 1 2 3\nbtime 1700000000\nprocesses 9\n")
     return made
-
-
-@pytest.fixture
-def control_group() -> Iterator[Path]:
-    """Make a control group of version 2 at the top of the tree, and remove it afterwards."""
-    points = [mount.point for mount in processes.mounts() if mount.kind == "cgroup2" and mount.root == "/"]
-    if not points or not os.access(points[0], os.W_OK):
-        pytest.skip("control groups of version 2 are not mounted, or may not be made")
-    made = Path(points[0]) / f"portbook-{os.getpid()}"
-    try:
-        made.mkdir()
-    except OSError as error:
-        pytest.skip(f"a control group cannot be made: {error}")
-    try:
-        yield made
-    finally:
-        made.rmdir()
