@@ -74,6 +74,14 @@ def test_the_list_has_every_scenario_and_what_is_up(ask: Ask, lab: Raise) -> Non
     assert told["two-hosts"]["title"] == "Two hosts"
 
 
+def test_other_systems_are_told_what_they_lack(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "win32")
+    answer = ask("lab", "list")
+    assert answer.code == 2
+    assert "use a Linux machine" in answer.err
+    assert ask("lab", "up", "--help").code == 0
+
+
 def test_without_a_lab_every_verb_says_what_to_do(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(state, "running", list)
     for arguments in (("show",), ("exec", "client", "--", "true"), ("cut", "client"), ("down",)):

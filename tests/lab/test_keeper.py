@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -24,6 +25,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Raise = Callable[[str | Scenario], Lab]
+
+
+def refusal(plan: Scenario, name: str) -> str:
+    """Return why a lab cannot be raised; ends it where it can after all."""
+    try:
+        up, _ = keeper.up(plan, name=name)
+    except Unavailable as error:
+        return str(error)
+    keeper.down(up)
+    return ""
 
 
 def keepers_folder(name: str) -> str:
@@ -117,8 +128,7 @@ def test_a_server_that_fails_says_its_last_words(lab: Raise) -> None:
     lab(two_hosts())  # skips where there are no labs at all
     name = unique("failing")
     plan = two_hosts(echo("first"), echo("second"))
-    with pytest.raises(Unavailable, match=r"second on server did not come up.*cannot listen on .*port 7"):
-        keeper.up(plan, name=name)
+    assert re.search(r"second on server did not come up.*cannot listen on .*port 7", refusal(plan, name))
     assert not os.path.exists(keepers_folder(name))
 
 
@@ -126,8 +136,7 @@ def test_a_client_that_is_not_answered_ends_the_lab(lab: Raise) -> None:
     lab(two_hosts())
     name = unique("unanswered")
     plan = replace(two_hosts(), clients=(ClientPlan("client", "echo", "server", 7),))
-    with pytest.raises(Unavailable, match=r"should be answered.*1 refused"):
-        keeper.up(plan, name=name)
+    assert re.search(r"should be answered.*1 refused", refusal(plan, name))
     assert not os.path.exists(keepers_folder(name))
 
 
@@ -142,8 +151,7 @@ def test_steps_are_played_in_order_and_must_come_out_as_told(lab: Raise) -> None
     assert [event.name for event in up.events if event.kind == "step"] == [step.text for step in story]
     assert {name: service.up for name, service in up.services.items()} == {"first": False, "second": True}
     wrong = replace(two_hosts(first, second), steps=(Step("It is not refused.", "start", "second"),))
-    with pytest.raises(Unavailable, match=r"second on server did not come up"):
-        keeper.up(wrong, name=unique("wrong"))
+    assert re.search(r"second on server did not come up", refusal(wrong, unique("wrong")))
 
 
 def test_whoever_interrupts_a_lab_that_is_being_raised_finds_nothing_left(lab: Raise) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from portbook.cli.arguments import Output, Parser, show
 from portbook.cli.context import ExitCode
 from portbook.cli.main import VERBS, split_verb
-from portbook.errors import N_, BadQuestion
+from portbook.errors import N_, BadQuestion, Unavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ def run(arguments: Sequence[str], context: Context) -> int:
         return ExitCode.YES
     if command and action != "exec":
         raise BadQuestion(N_("only lab exec takes a command behind --"))
+    if not sys.platform.startswith("linux"):
+        raise Unavailable(N_("a lab is made of Linux's namespaces, which this system has not; use a Linux machine"))
     if action == "exec":
         from portbook.lab.hosts import enter
         from portbook.lab.state import find

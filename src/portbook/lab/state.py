@@ -238,7 +238,7 @@ def _is_dead(folder: str) -> bool:
                     time.sleep(0.005)
                 else:
                     return True
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return True
 
 
