@@ -7,7 +7,8 @@ import sys
 
 from portbook.cli.arguments import Output, Parser, show
 from portbook.cli.context import ExitCode
-from portbook.cli.main import VERBS, split_verb
+from portbook.cli.main import split_verb
+from portbook.cli.verbs import VERBS
 from portbook.errors import N_, BadQuestion, Unavailable
 
 TYPE_CHECKING = False
@@ -36,9 +37,17 @@ _SPARE = ("client_after", "server_after", "translated_by", "program", "transport
 
 _EVENTS = {
     "host": N_("host {name}: {detail}"),
-    "service": N_("service {name}: {detail}"),
-    "client": N_("client on {name}: {detail}"),
-    "step": N_("{name} ({detail})"),
+    "service": N_("service {name} ({place}): {detail}"),
+    "client": N_("client on {name} to {place}: {detail}"),
+}
+
+_OUTCOMES = {
+    "answered": N_("answered"),
+    "refused": N_("refused"),
+    "rejected": N_("rejected"),
+    "silent": N_("silence"),
+    "no-source-port": N_("no source port left"),
+    "not-spoken": N_("another protocol"),
 }
 
 
@@ -122,8 +131,7 @@ def _up(found: argparse.Namespace, context: Context) -> ExitCode:
     from portbook.lab.scenario import load
 
     def report(event: Event) -> None:
-        values = {"name": event.name, "detail": event.detail}
-        context.stdout.write(context.words(_EVENTS[event.kind], values) + "\n")
+        context.stdout.write(_words(event, context) + "\n")
         context.stdout.flush()
 
     try:
@@ -139,6 +147,20 @@ def _up(found: argparse.Namespace, context: Context) -> ExitCode:
     except KeyboardInterrupt:
         down(state)
     return ExitCode.YES
+
+
+def _words(event: Event, context: Context) -> str:
+    """Return what came about as lines for a reader."""
+    from portbook.output.clean import clean
+
+    if event.kind in ("lab", "step"):
+        # What ships is translated; what users write themselves stays as it is.
+        text = clean(context.gettext(event.name))
+        return f"{text}\n    {clean(event.detail)}" if event.detail else text
+    parts = [f"{count} {context.gettext(_OUTCOMES[outcome])}" for outcome, count in event.outcomes.items()]
+    parts += [f"{server} {count}" for server, count in event.servers.items()]
+    values = {"name": event.name, "detail": event.detail or ", ".join(parts), "place": event.place}
+    return context.words(_EVENTS[event.kind], values)
 
 
 def _show(found: argparse.Namespace, context: Context) -> ExitCode:

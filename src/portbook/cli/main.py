@@ -42,7 +42,8 @@ def main(argv: Sequence[str] | None = None, environ: Mapping[str, str] | None = 
 
 def _run(arguments: list[str], context: Context) -> int:
     verb, rest = split_verb(arguments)
-    if "--version" in rest:
+    # What stands behind -- is a command for another program.
+    if "--version" in rest[: rest.index("--") if "--" in rest else None]:
         context.stdout.write(version() + "\n")
         deliver((), context.stdout)
         return ExitCode.YES

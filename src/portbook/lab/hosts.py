@@ -80,6 +80,7 @@ def _be_init(scenario: Scenario, host: HostPlan, names: str, writing: int, kept:
         socket.sethostname(host.name)
         namespaces.set_process_name(f"init-{host.name}")
         namespaces.mount("none", "/", None, namespaces.MS_REC | namespaces.MS_PRIVATE)
+        _hide_machine(os.path.dirname(names))
         if os.path.exists("/etc/hosts"):
             namespaces.mount(names, "/etc/hosts", None, namespaces.MS_BIND)
         quiet = namespaces.MS_NOSUID | namespaces.MS_NODEV | namespaces.MS_NOEXEC
@@ -97,6 +98,23 @@ def _be_init(scenario: Scenario, host: HostPlan, names: str, writing: int, kept:
         os.write(writing, f"failed {error}\n".encode())
     finally:
         os._exit(1)
+
+
+def _hide_machine(lab: str) -> None:
+    """Give the host a /run and a /sys of its own, so that it meets no daemon and no interface of the machine.
+
+    The folder of the lab, which may lie in /run, stays in its place.
+    """
+    held = os.open(lab, os.O_PATH | os.O_DIRECTORY)
+    namespaces.mount_empty("/run")
+    if lab.startswith("/run/"):
+        os.makedirs(lab)
+        namespaces.mount(f"/proc/self/fd/{held}", lab, None, namespaces.MS_BIND)
+    os.close(held)
+    try:
+        namespaces.mount("sysfs", "/sys", "sysfs", namespaces.MS_NOSUID | namespaces.MS_NODEV | namespaces.MS_NOEXEC)
+    except OSError:
+        return  # a container's root may not; what it sees there is then the machine's
 
 
 def close_all_but(kept: set[int]) -> None:

@@ -44,9 +44,19 @@ def unshare(flags: int) -> None:
     _checked(_libc().unshare(flags))
 
 
-def mount(source: str, target: str, kind: str | None, flags: int) -> None:
-    """Mount a file system or bind a file (mount(2)). Raises OSError."""
-    _checked(_libc().mount(source.encode(), target.encode(), kind and kind.encode(), flags, None))
+def mount(source: str, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
+    """Mount a file system or bind a file (mount(2)). Raises OSError that names the target."""
+    words = (source.encode(), target.encode(), kind and kind.encode(), flags, options and options.encode())
+    try:
+        _checked(_libc().mount(*words))
+    except OSError as error:
+        error.filename = target
+        raise
+
+
+def mount_empty(target: str, mode: int = 0o755) -> None:
+    """Put an empty directory over one, in memory (tmpfs(5)). Raises OSError."""
+    mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, f"mode={mode:o}")
 
 
 def die_with_parent() -> None:

@@ -5,12 +5,14 @@ Every mistake is a BadQuestion that names the file and the key. What the values 
 
 from __future__ import annotations
 
-import re
 from ipaddress import ip_address, ip_network
 from os import path
 
 from portbook.errors import N_, BadQuestion
+from portbook.lab.plan_section import Section
+from portbook.lab.programs import CANDIDATES, OURS
 from portbook.lab.scenario import (
+    CLIENT_KINDS,
     KINDS,
     SERVICE_OPTIONS,
     ClientPlan,
@@ -27,7 +29,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from ipaddress import IPv4Network, IPv6Network
-    from typing import Any
 
     from portbook.lab.scenario import Family, Transport
 
@@ -36,13 +37,11 @@ ORDER = ("web-ftp", "client-server", "port-conflict", "gateway", "many-clients",
 """The scenarios that ship, in the order of the course."""
 
 MOST_CLIENTS = 60000
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _TRANSPORTS = ("tcp", "udp")
 _CHAINS = ("input", "forward")
 _ACTIONS = ("accept", "drop", "port-unreachable", "admin-prohibited", "reset")
 _FAMILIES = ("ipv4", "ipv6")
 _OUTCOMES = ("answered", "refused", "rejected", "silent", "no-source-port")
-_REQUIRED = object()
 
 
 def shipped(name: str) -> str:
@@ -82,98 +81,7 @@ def parse(data: bytes, file: str) -> Scenario:
         raise BadQuestion(N_("{file} is not UTF-8 text (byte {place})"), file=file, place=error.start) from error
     except (ValueError, RecursionError) as error:  # TOMLDecodeError is a ValueError, as that of a number too long is
         raise BadQuestion(N_("{file} is not TOML: {reason}"), file=file, reason=str(error)) from error
-    return _Reader(file).scenario(_Section(file, "", content))
-
-
-class _Section:
-    """One table of the file: its keys are taken one by one, and none may be left."""
-
-    def __init__(self, file: str, where: str, content: Mapping[str, Any]) -> None:
-        self.file = file
-        self.where = where
-        self.left = dict(content)
-        self.taken: list[str] = []
-
-    def key(self, name: str) -> str:
-        """Return how a key of this table is named to the reader."""
-        return f"{self.where}.{name}" if self.where else name
-
-    def wrong(self, name: str, message: str, **values: object) -> BadQuestion:
-        """Return the error for a key; `message` has the fields {file} and {key}, and those of the values."""
-        return BadQuestion(message, file=self.file, key=self.key(name), **values)
-
-    def take(self, name: str, default: object = _REQUIRED) -> Any:
-        """Return the value of a key and count it as known."""
-        self.taken.append(name)
-        if name in self.left:
-            return self.left.pop(name)
-        if default is _REQUIRED:
-            raise self.wrong(name, N_("{file}: {key} is missing"))
-        return default
-
-    def text(self, name: str, default: object = _REQUIRED) -> Any:
-        """Return a text, or the default."""
-        value = self.take(name, default)
-        if value is not default and not (isinstance(value, str) and value.strip()):
-            raise self.wrong(name, N_('{file}: {key} must be a text in quotes, such as {key} = "..."'))
-        return value
-
-    def choice(self, name: str, choices: tuple[str, ...], default: object = _REQUIRED) -> Any:
-        """Return one of some words."""
-        value = self.take(name, default)
-        if value not in choices:
-            known = ", ".join(choices) or N_("none")
-            raise self.wrong(
-                name, N_("{file}: {key} must be one of: {choices}; not {value}"), choices=known, value=value
-            )
-        return value
-
-    def number(self, name: str, lowest: int, highest: int, default: object = _REQUIRED) -> Any:
-        """Return a whole number within bounds."""
-        value = self.take(name, default)
-        if value is default and default is not _REQUIRED:
-            return value
-        if type(value) is not int or not lowest <= value <= highest:
-            message = N_("{file}: {key} must be a whole number from {lowest} to {highest}; not {value}")
-            raise self.wrong(name, message, lowest=lowest, highest=highest, value=value)
-        return value
-
-    def port(self, name: str, default: object = _REQUIRED) -> Any:
-        """Return a port."""
-        return self.number(name, 1, 65535, default)
-
-    def truth(self, name: str, default: bool) -> bool:
-        """Return true or false."""
-        value = self.take(name, default)
-        if not isinstance(value, bool):
-            raise self.wrong(name, N_("{file}: {key} must be true or false; not {value}"), value=value)
-        return value
-
-    def tables(self, name: str) -> list[tuple[str, _Section]]:
-        """Return the named tables of a key: [hosts.client], [hosts.server]..."""
-        value = self.take(name, {})
-        if not isinstance(value, dict) or not all(isinstance(one, dict) for one in value.values()):
-            raise self.wrong(name, N_("{file}: {key} must be tables with names: [{key}.NAME]"))
-        for one in value:
-            if not _NAME.fullmatch(one):
-                message = N_(
-                    "{file}: {key} is no name; one is of a-z, 0-9 and -, begins with a letter, and has up to 31"
-                )
-                raise self.wrong(f"{name}.{one}", message)
-        return [(one, _Section(self.file, self.key(f"{name}.{one}"), value[one])) for one in value]
-
-    def list(self, name: str) -> list[_Section]:
-        """Return the tables of a list: [[steps]], [[steps]]..."""
-        value = self.take(name, [])
-        if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-            raise self.wrong(name, N_("{file}: {key} must be a list of tables: [[{key}]]"))
-        return [_Section(self.file, f"{self.key(name)}[{number}]", one) for number, one in enumerate(value, 1)]
-
-    def end(self) -> None:
-        """Refuse what nobody took."""
-        for name in self.left:
-            message = N_("{file}: {key} is not known; there are: {known}")
-            raise self.wrong(name, message, known=", ".join(self.taken))
+    return _Reader(file).scenario(Section(file, "", content))
 
 
 class _Reader:
@@ -185,7 +93,7 @@ class _Reader:
         self.hosts: dict[str, HostPlan] = {}
         self.services: dict[str, ServicePlan] = {}
 
-    def scenario(self, whole: _Section) -> Scenario:
+    def scenario(self, whole: Section) -> Scenario:
         """Return the whole."""
         name = path.basename(self.file).removesuffix(".toml")
         title, story = whole.text("title"), whole.text("story", "")
@@ -217,7 +125,7 @@ class _Reader:
 
         return replace(made, **rest)  # type: ignore[arg-type]
 
-    def network(self, name: str, section: _Section) -> Network:
+    def network(self, name: str, section: Section) -> Network:
         """Return a network: [networks.NAME]."""
         found: dict[str, str | None] = {"ipv4": None, "ipv6": None}
         for version, key, example in ((4, "ipv4", "192.168.1.0/24"), (6, "ipv6", "fd00:1::/64")):
@@ -241,7 +149,7 @@ class _Reader:
         assert found["ipv4"] is not None
         return Network(name, found["ipv4"], found["ipv6"])
 
-    def host(self, name: str, section: _Section) -> HostPlan:
+    def host(self, name: str, section: Section) -> HostPlan:
         """Return a host: [hosts.NAME]."""
         given = section.take("addresses")
         if not isinstance(given, list) or not given:
@@ -265,7 +173,7 @@ class _Reader:
         section.end()
         return HostPlan(name, addresses, gateway, forwards, masquerade, source_ports)
 
-    def address(self, text: object, section: _Section) -> tuple[str, str]:
+    def address(self, text: object, section: Section) -> tuple[str, str]:
         """Return the network of an address, and the address with the length of that network's prefix."""
         try:
             address = ip_address(text) if isinstance(text, str) else None
@@ -286,7 +194,7 @@ class _Reader:
         message = N_("{file}: {key} has {value}, which is in none of the networks: {networks}")
         raise section.wrong("addresses", message, value=text, networks=blocks or "-")
 
-    def check_gateways(self, sections: Mapping[str, _Section]) -> None:
+    def check_gateways(self, sections: Mapping[str, Section]) -> None:
         """Refuse a gateway that is no host, does not forward, or shares no network."""
         for host in self.hosts.values():
             if host.gateway is None:
@@ -299,15 +207,15 @@ class _Reader:
                 )
                 raise sections[host.name].wrong("gateway", message, value=host.gateway)
 
-    def known_host(self, section: _Section, key: str = "host") -> str:
+    def known_host(self, section: Section, key: str = "host") -> str:
         """Return the name of a host under a key."""
         name: str = section.choice(key, tuple(self.hosts))
         return name
 
-    def service(self, name: str, section: _Section) -> ServicePlan:
+    def service(self, name: str, section: Section) -> ServicePlan:
         """Return a service: [services.NAME]."""
         host, kind = self.known_host(section), section.choice("kind", tuple(KINDS))
-        transport: Transport = section.choice("transport", KINDS[kind], "tcp")
+        transports = section.transports(KINDS[kind])
         port, address = section.port("port"), section.text("address", None)
         if address is not None:
             own = [one.partition("/")[0] for _, one in self.hosts[host].addresses]
@@ -318,11 +226,13 @@ class _Reader:
             (one, section.truth(one, SERVICE_OPTIONS[one])) for one in SERVICE_OPTIONS if one in section.left
         )
         autostart = section.truth("autostart", True)
+        programs = [one.name for one in CANDIDATES.get(kind, ())] + ["python"] * (kind in OURS)
+        program = section.choice("program", tuple(programs), None)
         section.taken += SERVICE_OPTIONS
         section.end()
-        made = ServicePlan(name, host, kind, port, transport, address, options, autostart)
+        made = ServicePlan(name, host, kind, port, transports, address, options, autostart, program)
         for other in self.services.values():
-            same = (other.host, other.port, other.transport) == (host, port, transport)
+            same = (other.host, other.port) == (host, port) and set(other.transports) & set(transports)
             shared = ("reuse_port", True) in options and ("reuse_port", True) in other.options
             meet = address is None or other.address in (None, address)
             if same and meet and not shared and autostart and other.autostart:
@@ -330,11 +240,11 @@ class _Reader:
                 raise section.wrong("port", message, other=other.name)
         return made
 
-    def client(self, section: _Section, made: Scenario) -> ClientPlan:
+    def client(self, section: Section, made: Scenario) -> ClientPlan:
         """Return what a client says: [[clients]], or the `ask` of a step."""
         host, server = self.known_host(section), self.known_host(section, "server")
-        kind = section.choice("kind", tuple(KINDS))
-        transport: Transport = section.choice("transport", KINDS[kind], "tcp")
+        kind = section.choice("kind", tuple(CLIENT_KINDS))
+        transport: Transport = section.choice("transport", CLIENT_KINDS[kind], CLIENT_KINDS[kind][0])
         family: Family = section.choice("family", _FAMILIES, "ipv4")
         port, source_port = section.port("port"), section.port("source_port", None)
         count, hold = section.number("count", 1, MOST_CLIENTS, 1), section.truth("hold", True)
@@ -353,7 +263,7 @@ class _Reader:
         """Return the names of the networks of a host."""
         return self.hosts[host].networks()
 
-    def rule(self, section: _Section) -> Rule:
+    def rule(self, section: Section) -> Rule:
         """Return a rule of a firewall: [[rules]]."""
         host, chain = self.known_host(section), section.choice("chain", _CHAINS, "input")
         transport: Transport = section.choice("transport", _TRANSPORTS, "tcp")
@@ -363,7 +273,7 @@ class _Reader:
         section.end()
         return Rule(host, chain, transport, port, action)
 
-    def publication(self, section: _Section) -> Published:
+    def publication(self, section: Section) -> Published:
         """Return a published port: [[published]]."""
         host, to_host = self.known_host(section), self.known_host(section, "to_host")
         transport: Transport = section.choice("transport", _TRANSPORTS, "tcp")
@@ -373,7 +283,7 @@ class _Reader:
         section.end()
         return Published(host, port, transport, to_host, to_port)
 
-    def step(self, section: _Section, made: Scenario) -> Step:
+    def step(self, section: Section, made: Scenario) -> Step:
         """Return a step of the story: [[steps]]."""
         text = section.text("text")
         given = [one for one in ("start", "stop", "ask") if one in section.left]
@@ -385,7 +295,7 @@ class _Reader:
             if not isinstance(ask, dict):
                 message = N_('{file}: {key} must be a table such as {{ host = "client", kind = "http", ... }}')
                 raise section.wrong("ask", message)
-            client = self.client(_Section(self.file, section.key("ask"), ask), made)
+            client = self.client(Section(self.file, section.key("ask"), ask), made)
             step = Step(text, "ask", client=client, expect=section.choice("expect", _OUTCOMES, "answered"))
         elif given == ["start"]:
             service = section.choice("start", tuple(self.services))

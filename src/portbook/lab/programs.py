@@ -1,80 +1,94 @@
-"""Which programs serve and ask: the real servers of each kind in order of preference, and how each is run.
+"""Which programs serve and ask: the real servers of each kind in order of preference, and our own.
 
-A server runs in the foreground from a private configuration in a folder of its own, and gives up its rights itself
-once it has its port. Where no real one is installed, or the plan asks for what only ours can do, it is serve.py's.
+How each real server is run is in the modules of servers/. Where none is installed, or the plan asks for what only
+ours can do, it is serve.py's.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from dataclasses import dataclass
 
 from portbook.errors import N_, Unavailable
 from portbook.lab.scenario import SERVICE_OPTIONS
+from portbook.lab.servers import shells, web
+from portbook.lab.servers.program import Program, installed, may_become_others
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     from portbook.lab.scenario import ClientPlan, Scenario, ServicePlan
+    from portbook.lab.servers.program import Candidate
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+CANDIDATES: Mapping[str, tuple[Candidate, ...]] = {
+    "http": web.HTTP,
+    "https": web.HTTPS,
+    "ssh": shells.SSH,
+}
+"""The real servers of each kind, the preferred one first."""
 
-
-@dataclass(frozen=True)
-class Program:
-    """How a service is run: `commands` first, one after the other, then `argv`, which stays in the foreground.
-
-    `files` are pairs of a path within the service's folder and its text, written before. The folder is the working
-    directory of all.
-    """
-
-    name: str
-    version: str | None
-    argv: tuple[str, ...]
-    files: tuple[tuple[str, str], ...] = ()
-    commands: tuple[tuple[str, ...], ...] = ()
+OURS = ("http", "ftp", "ssh", "echo", "sink")
+"""The kinds that Python's own server speaks."""
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A real server: its program, its Debian package, and how it is run."""
+class Chosen:
+    """The server of a service: its program's name, the product it is, and how it is run."""
 
     name: str
-    package: str
-    prepare: Callable[[str, ServicePlan, str], Program]
-    needs_nobody: bool = False
-    """Whether it must become another user, which a user namespace of one user does not let it."""
+    product: str
+    program: Program
 
 
-def program_for(service: ServicePlan, folder: str, name: str | None = None) -> Program:
-    """Return how a service is run from its private folder: by the first installed candidate.
+def choose(service: ServicePlan, folder: str) -> Chosen:
+    """Return the server of a service, run from its private folder: the planned one, or the first that is installed.
 
-    `name` chooses one. Raises Unavailable when it is not installed, or knows no such service.
+    Raises Unavailable that names the packages where there is none.
     """
+    named = service.program
     # A real server has its own mind about these.
-    ours = any(value is not SERVICE_OPTIONS[option] for option, value in service.options)
+    ours = service.kind in OURS and any(value is not SERVICE_OPTIONS[option] for option, value in service.options)
+    rooted = False
     for candidate in CANDIDATES.get(service.kind, ()):
-        if name not in (None, candidate.name) or (ours and name is None):
+        if named not in (None, candidate.name) or (ours and named is None):
             continue
-        path = _installed(candidate.name)
-        if path is not None and not (candidate.needs_nobody and not _may_become_nobody()):
-            return candidate.prepare(path, service, folder)
-    if name not in (None, "python"):
+        path = installed(candidate.name)
+        if path is None:
+            continue
+        if candidate.needs_users and not may_become_others():
+            rooted = True
+            continue
+        return Chosen(candidate.name, candidate.product, candidate.prepare(path, service, folder))
+    if named in (None, "python") and service.kind in OURS:
+        return Chosen("python", "Python", _ours(service))
+    if rooted:
         raise Unavailable(
-            N_("{name} is not installed, or does not serve {kind}; portbook lab install names the packages"),
-            name=name,
-            kind=service.kind,
+            N_("{service} has no server that works without root: run portbook lab as root"), service=service.name
         )
-    return _ours(service)
+    wanted = [one for one in CANDIDATES[service.kind] if named in (None, one.name)]
+    raise Unavailable(
+        N_(
+            "{service} needs one of these packages: {packages}; portbook lab install installs what a scenario needs,"
+            " without starting it on this host"
+        ),
+        service=service.name,
+        packages=", ".join(one.package for one in wanted),
+    )
 
 
 def packages(scenario: Scenario) -> tuple[str, ...]:
-    """Return the Debian packages of the preferred servers of a scenario, and of what its network needs."""
-    named = [CANDIDATES[service.kind][0].package for service in scenario.services if service.kind in CANDIDATES]
+    """Return the Debian packages that a scenario lacks or has: of its servers, and of what its network needs.
+
+    Of each kind these are the packages of the server that would be used: the first installed, else the preferred.
+    """
     routed = scenario.rules or scenario.published or any(host.masquerade for host in scenario.hosts)
-    return tuple(dict.fromkeys(["iproute2", *(["nftables"] if routed else []), *named]))
+    wanted = ["iproute2", *(["nftables"] if routed else [])]
+    for service in scenario.services:
+        able = [one for one in CANDIDATES.get(service.kind, ()) if service.program in (None, one.name)]
+        present = [one for one in able if installed(one.name) is not None]
+        wanted += [package for one in (present or able)[:1] for package in one.packages]
+    return tuple(dict.fromkeys(wanted))
 
 
 def client_argv(plan: ClientPlan, address: str) -> tuple[str, ...]:
@@ -87,92 +101,10 @@ def client_argv(plan: ClientPlan, address: str) -> tuple[str, ...]:
     return (sys.executable, "-m", "portbook.lab.talk", plan.kind, address, str(plan.port), *options)
 
 
-def _installed(name: str) -> str | None:
-    from shutil import which
-
-    return which(name, path=f"{_PATH}:{os.environ.get('PATH', '')}")
-
-
-def _version(*command: str) -> str | None:
-    """Return the first number with dots that a program tells of itself."""
-    import re
-    import subprocess
-
-    try:
-        told = subprocess.run(command, capture_output=True, timeout=10, check=False)  # noqa: S603 - of CANDIDATES
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    found = re.search(rb"\d+\.\d+[\w.]*", told.stdout + told.stderr)
-    return found[0].decode() if found else None
-
-
 def _ours(service: ServicePlan) -> Program:
     options = [f"--{'' if value else 'no-'}{option.replace('_', '-')}" for option, value in service.options]
     where = [] if service.address is None else ["--address", service.address]
     version = ".".join(map(str, sys.version_info[:3]))
-    what = [service.kind, "--name", service.name, "--port", str(service.port), "--transport", service.transport]
-    return Program("python", version, (sys.executable, "-m", "portbook.lab.serve", *what, *where, *options))
-
-
-def _listens(service: ServicePlan) -> list[str]:
-    """Return the addresses to listen on as most configurations write them."""
-    if service.address is None:
-        return ["*", "[::]"] if os.path.exists("/proc/net/if_inet6") else ["*"]
-    return [f"[{service.address}]" if ":" in service.address else service.address]
-
-
-def _nginx(path: str, service: ServicePlan, folder: str) -> Program:
-    listens = " ".join(f"listen {address}:{service.port};" for address in _listens(service))
-    temporary = " ".join(
-        f"{kind}_temp_path {folder}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    # Where there is nobody else, its folders stay root's, and no worker is started that would change its user.
-    user = "user nobody nogroup;" if _may_become_nobody() else "user root root; master_process off;"
-    body = f'default_type text/plain; return 200 "Here is {service.name}.\\n";'
-    text = (
-        f"daemon off; {user} worker_processes 1; pid {folder}/nginx.pid; error_log stderr warn;\n"
-        "events { worker_connections 4096; }\n"
-        f"http {{ access_log off; {temporary} keepalive_timeout 1d; keepalive_requests 1000000;\n"
-        f"  server {{ {listens} location / {{ {body} }} }} }}\n"
-    )
-    return Program(
-        "nginx",
-        _version(path, "-v"),
-        (path, "-e", "stderr", "-p", folder, "-c", f"{folder}/nginx.conf"),
-        (("nginx.conf", text),),
-    )
-
-
-def _sshd(path: str, service: ServicePlan, folder: str) -> Program:
-    """Run sshd; the folder /run/sshd, which it wants empty, it finds in a mount namespace of its own."""
-    # A plain `Port` listens on every address of both families.
-    listens = [f"Port {service.port}"]
-    if service.address is not None:
-        listens = [f"ListenAddress {address}:{service.port}" for address in _listens(service)]
-    quiet = ("PidFile none", "UsePAM no", "PasswordAuthentication no", "AuthorizedKeysFile none")
-    patient = ("LoginGraceTime 0", "MaxStartups 10000")
-    text = "\n".join((*listens, "HostKey /mnt/host_key", *quiet, *patient, ""))
-    alone = (
-        'mount --bind "$1" /mnt && mount -t tmpfs -o mode=755 tmpfs /run && mkdir /run/sshd'
-        ' && exec "$2" -D -e -f /mnt/sshd_config'
-    )
-    return Program(
-        "sshd",
-        _version(path, "-V"),
-        ("unshare", "--mount", "sh", "-c", alone, "sh", folder, path),
-        (("sshd_config", text),),
-        (("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{folder}/host_key"),),
-    )
-
-
-def _may_become_nobody() -> bool:
-    """Return whether the user namespace has more than one user."""
-    with open("/proc/self/uid_map", encoding="ascii") as file:
-        return sum(int(line.split()[2]) for line in file) > 1
-
-
-CANDIDATES: dict[str, tuple[Candidate, ...]] = {
-    "http": (Candidate("nginx", "nginx-light", _nginx),),
-    "ssh": (Candidate("sshd", "openssh-server", _sshd, needs_nobody=True),),
-}
-"""The real servers of each kind, the preferred one first."""
+    spoken = [word for transport in service.transports for word in ("--transport", transport)]
+    what = [service.kind, "--name", service.name, "--port", str(service.port), *spoken]
+    return Program((sys.executable, "-m", "portbook.lab.serve", *what, *where, *options), version)

@@ -16,17 +16,20 @@ from typing import NamedTuple
 from portbook.errors import N_, Unavailable
 from portbook.lab import namespaces, network
 from portbook.lab.hosts import hosts_file, make_host
-from portbook.lab.programs import client_argv, program_for
+from portbook.lab.programs import choose, client_argv
+from portbook.lab.servers.place import furnish, give
+from portbook.lab.servers.program import PATH
 from portbook.lab.state import Event, HostState, ServiceState
-from portbook.lab.talk import answers
+from portbook.lab.talk import EXCHANGES, answers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from subprocess import Popen
 
-    from portbook.lab.programs import Program
-    from portbook.lab.scenario import ClientPlan, HostPlan, Scenario, ServicePlan, Step
+    from portbook.lab.programs import Chosen
+    from portbook.lab.scenario import ClientPlan, HostPlan, Scenario, ServicePlan, Step, Transport
+    from portbook.lab.servers.program import Program
     from portbook.lab.state import LabState
 
 SERVICE_SECONDS = 20.0
@@ -34,6 +37,13 @@ SERVICE_SECONDS = 20.0
 
 _LISTEN = "0A"
 _LAST_WORDS = 5
+
+
+class _Told(NamedTuple):
+    """What a client told: how many of its conversations came out in which way, and how many each server answered."""
+
+    outcomes: dict[str, int]
+    servers: dict[str, int]
 
 
 class _Made(NamedTuple):
@@ -49,7 +59,8 @@ class _Service:
     """A service that was started, and the sockets that stood on its port before."""
 
     plan: ServicePlan
-    program: Program
+    chosen: Chosen
+    folder: str
     process: Popen[bytes]
     log: str
     before: frozenset[str]
@@ -76,20 +87,21 @@ class Raising:
 
     def play(self) -> None:
         """Raise it all, and write its state. Raises Unavailable."""
+        self.tell(Event("lab", self.scenario.title))
         self._make_hosts()
         self._start_services()
         for client in self.scenario.clients:
-            self._must(client.host, self._ask(client), "answered")
+            self._must(client, self._ask(client), "answered")
         for step in self.scenario.steps:
             self._step(step)
         self.state.with_services(tuple(map(self._service_state, self.scenario.services))).write()
 
     def _start_services(self) -> None:
         """Start those that start by themselves, side by side but for those that want one port."""
-        coming: dict[tuple[str, str, int], _Service] = {}
+        coming: dict[tuple[str, int], _Service] = {}
         for plan in self.scenario.services:
             if plan.autostart:
-                place = (plan.host, plan.transport, plan.port)
+                place = (plan.host, plan.port)
                 if place in coming:
                     # Whose socket it is that appears could not be told otherwise.
                     self._await(coming.pop(place))
@@ -129,66 +141,93 @@ class Raising:
     def _start(self, plan: ServicePlan) -> _Service:
         folder = f"{self.state.folder}/{plan.name}"
         os.makedirs(folder, 0o711, exist_ok=True)
-        program = program_for(plan, folder)
+        chosen = choose(plan, folder)
+        program = chosen.program
         for path, text in program.files:
+            os.makedirs(os.path.dirname(f"{folder}/{path}"), exist_ok=True)
             with open(f"{folder}/{path}", "w", encoding="utf-8") as file:
                 file.write(text)
+        if program.user is not None:
+            give(folder, program.user)
         log = f"{self.state.folder}/log/{plan.name}"
         for command in program.commands:
-            if self._run(plan.host, command, folder, log).wait():
-                raise self._failed(plan, log)
+            if self._run(plan.host, command, folder, log, program).wait():
+                raise self._failed(plan.name, plan.host, log)
         before = self._sockets(plan)
-        service = _Service(plan, program, self._run(plan.host, program.argv, folder, log), log, before)
+        process = self._run(plan.host, program.argv, folder, log, program)
+        service = _Service(plan, chosen, folder, process, log, before)
         self.services[plan.name] = service
         return service
 
-    def _run(self, host: str, argv: tuple[str, ...], folder: str, log: str, piped: bool = False) -> Popen[bytes]:
-        """Start a command inside a host; what it says goes to its log, its output with `piped` to the caller."""
+    def _run(
+        self,
+        host: str,
+        argv: tuple[str, ...],
+        folder: str,
+        log: str,
+        program: Program | None = None,
+    ) -> Popen[bytes]:
+        """Start a command inside a host, at the places of its program; without one its output is the caller's.
+
+        Whatever else it says goes to its log.
+        """
         made = self.hosts[host]
         environ = {name: value for name, value in os.environ.items() if name.startswith("PYTHON")}
-        environ |= {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+        environ |= {"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": folder}
         with namespaces.entry(made.seen, made.inode) as entered, open(log, "ab") as file:
+
+            def enter() -> None:
+                entered()
+                if program is not None:
+                    furnish(program, folder)
+
             try:
                 return subprocess.Popen(  # noqa: S603
                     argv,
                     cwd=folder,
-                    env={**environ, "HOME": folder},
+                    env=environ,
                     stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE if piped else file,
+                    stdout=subprocess.PIPE if program is None else file,
                     stderr=file,
                     start_new_session=True,
-                    preexec_fn=entered,
+                    preexec_fn=enter,
                 )
-            except OSError as error:
+            except (OSError, subprocess.SubprocessError) as error:
                 raise Unavailable(
-                    N_("{command} cannot be run on {host}: {reason}"),
-                    command=argv[0],
-                    host=host,
-                    reason=error.strerror,
+                    N_("{command} cannot be run on {host}: {reason}"), command=argv[0], host=host, reason=str(error)
                 ) from error
 
     def _await(self, service: _Service) -> None:
         """Wait until a service answers, and tell it. Raises Unavailable with its last words."""
+        plan = service.plan
         if not self._comes_up(service):
-            raise self._failed(service.plan, service.log)
-        program = service.program
-        what = f"{program.name} {program.version}" if program.version else program.name
-        self.tell(Event("service", service.plan.name, what))
+            raise self._failed(plan.name, plan.host, service.log)
+        version = service.chosen.program.version
+        what = f"{service.chosen.name} {version}" if version else service.chosen.name
+        self.tell(Event("service", plan.name, what, f"{plan.host} {plan.port}/{','.join(plan.transports)}"))
 
     def _comes_up(self, service: _Service) -> bool:
-        plan = service.plan
+        """Wait until a service has a socket of its own for each transport, and answers by each."""
+        plan, ready = service.plan, service.chosen.program.ready
         deadline = time.monotonic() + SERVICE_SECONDS
         while service.process.poll() is None and time.monotonic() < deadline:
             # Another may answer on the same port: what counts is that it has got a socket of its own there.
-            if self._sockets(plan) - service.before and self._answers(plan):
+            has = all(self._sockets(plan, transport) - service.before for transport in plan.transports)
+            has = has and (ready is None or os.path.exists(f"{service.folder}/{ready}"))
+            if has and all(self._answers(plan, transport) for transport in plan.transports):
                 return service.process.poll() is None
             time.sleep(0.01)
         return False
 
-    def _sockets(self, plan: ServicePlan) -> frozenset[str]:
-        """Return the inodes of the sockets that take what comes to a service's port (proc_net(5))."""
+    def _sockets(self, plan: ServicePlan, transport: Transport | None = None) -> frozenset[str]:
+        """Return the inodes of the sockets that take what comes to a service's port (proc_net(5)), by one transport.
+
+        By all of its transports without one.
+        """
+        if transport is None:
+            return frozenset().union(*(self._sockets(plan, one) for one in plan.transports))
         found = []
-        table = f"/proc/{self.hosts[plan.host].seen}/net/{plan.transport}"
+        table = f"/proc/{self.hosts[plan.host].seen}/net/{transport}"
         for family in ("", "6"):
             try:
                 with open(table + family, encoding="utf-8") as file:
@@ -198,12 +237,17 @@ class Raising:
             found += [
                 row[9]
                 for row in rows
-                if int(row[1].rpartition(":")[2], 16) == plan.port and (plan.transport == "udp" or row[3] == _LISTEN)
+                if int(row[1].rpartition(":")[2], 16) == plan.port and (transport == "udp" or row[3] == _LISTEN)
             ]
         return frozenset(found)
 
-    def _answers(self, plan: ServicePlan) -> bool:
-        """Ask a service from its own host; the one that asks is a process of its own, since it enters the host."""
+    def _answers(self, plan: ServicePlan, transport: Transport) -> bool:
+        """Ask a service from its own host; the one that asks is a process of its own, since it enters the host.
+
+        True for one that answers to no one client.
+        """
+        if plan.kind not in EXCHANGES:
+            return True
         made = self.hosts[plan.host]
         address = plan.address or "127.0.0.1"
         with namespaces.entry(made.seen, made.inode, whole=False) as entered:
@@ -211,21 +255,19 @@ class Raising:
             if not asking:
                 try:
                     entered()
-                    os._exit(0 if answers(plan.kind, (address, plan.port), plan.transport) else 1)
+                    os._exit(0 if answers(plan.kind, (address, plan.port), transport) else 1)
                 finally:
                     os._exit(2)
             return os.waitpid(asking, 0)[1] == 0
 
-    def _failed(self, plan: ServicePlan, log: str) -> Unavailable:
-        with open(log, encoding="utf-8", errors="replace") as file:
-            words = [line.strip() for line in file.readlines()[-_LAST_WORDS:]]
-        values = {"service": plan.name, "host": plan.host, "words": " / ".join(word for word in words if word)}
+    def _failed(self, name: str, host: str, log: str) -> Unavailable:
+        values = {"service": name, "host": host, "words": " / ".join(_last_words(log))}
         if values["words"]:
             return Unavailable(N_("{service} on {host} did not come up; its last words: {words}"), **values)
         return Unavailable(N_("{service} on {host} did not come up, and said nothing"), **values)
 
-    def _ask(self, client: ClientPlan) -> dict[str, int]:
-        """Have a client hold its conversations; return how many came out in which way."""
+    def _ask(self, client: ClientPlan) -> _Told:
+        """Have a client hold its conversations; return how many came out in which way, and who answered."""
         address = self.scenario.address(client.server, client.host, client.family)
         if address is None:
             raise Unavailable(
@@ -235,42 +277,45 @@ class Raising:
                 client=client.host,
             )
         log = f"{self.state.folder}/log/clients-{client.host}"
-        process = self._run(client.host, client_argv(client, address), self.state.folder, log, piped=True)
+        process = self._run(client.host, client_argv(client, address), self.state.folder, log)
         assert process.stdout is not None
         with process.stdout:
             told = process.stdout.readline()
         if not client.hold:
             process.wait()
         if not told:
-            plan = next(service for service in self.scenario.services if service.host == client.server)
-            raise self._failed(replace(plan, name=client.kind, host=client.host), log)
-        outcomes: dict[str, int] = json.loads(told)["outcomes"]
-        return outcomes
+            raise self._failed(client.kind, client.host, log)
+        return _Told(**json.loads(told))
 
-    def _must(self, host: str, outcomes: dict[str, int], expected: str) -> None:
+    def _must(self, client: ClientPlan, told: _Told, expected: str) -> None:
         """Tell what a client's conversations came to. Raises Unavailable where it is not what was expected."""
-        detail = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
-        if set(outcomes) != {expected}:
+        place = f"{client.server} {client.port}/{client.transport}"
+        if set(told.outcomes) != {expected}:
+            detail = ", ".join(f"{count} {outcome}" for outcome, count in told.outcomes.items())
             raise Unavailable(
-                N_("the client on {host} should be {expected}, but its conversations were: {outcomes}"),
-                host=host,
+                N_("the client on {host} should be {expected} by {place}, but its conversations were: {outcomes}"),
+                host=client.host,
                 expected=expected,
+                place=place,
                 outcomes=detail,
             )
-        self.tell(Event("client", host, detail))
+        servers = told.servers if len(told.servers) > 1 else {}
+        self.tell(Event("client", client.host, place=place, outcomes=told.outcomes, servers=servers))
 
     def _step(self, step: Step) -> None:
-        came = step.expect
+        words = ""
         if step.client is not None:
-            self._must(step.client.host, self._ask(step.client), step.expect)
+            self._must(step.client, self._ask(step.client), step.expect)
         elif step.service is not None and step.action == "stop":
             self._stop(self.services.pop(step.service))
         elif step.service is not None:
             plan = self.scenario.service(step.service)
             service = self._start(plan)
             if self._comes_up(service) != (step.expect == "answered"):
-                raise self._failed(plan, service.log)
-        self.tell(Event("step", step.text, came))
+                raise self._failed(plan.name, plan.host, service.log)
+            if step.expect == "refused":
+                words = " / ".join(_last_words(service.log))
+        self.tell(Event("step", step.text, words))
 
     @staticmethod
     def _stop(service: _Service) -> None:
@@ -288,9 +333,17 @@ class Raising:
             plan.host,
             plan.kind,
             plan.port,
-            plan.transport,
+            plan.transports,
             plan.address,
-            started.program.name if started else "",
-            (started.program.version or "") if started else "",
+            started.chosen.name if started else "",
+            started.chosen.product if started else "",
+            (started.chosen.program.version or "") if started else "",
             started is not None and started.process.poll() is None,
         )
+
+
+def _last_words(log: str) -> list[str]:
+    """Return the last lines of a log that say anything."""
+    with open(log, encoding="utf-8", errors="replace") as file:
+        words = [line.strip() for line in file]
+    return [word for word in words if word][-_LAST_WORDS:]

@@ -22,12 +22,46 @@ if TYPE_CHECKING:
 
 KINDS: dict[str, tuple[Transport, ...]] = {
     "http": ("tcp",),
+    "https": ("tcp",),
     "ftp": ("tcp",),
     "ssh": ("tcp",),
+    "telnet": ("tcp",),
+    "smtp": ("tcp",),
+    "smtps": ("tcp",),
+    "pop3": ("tcp",),
+    "pop3s": ("tcp",),
+    "imap": ("tcp",),
+    "imaps": ("tcp",),
+    "nntp": ("tcp",),
+    "dns": ("udp", "tcp"),
+    "dhcp": ("udp",),
+    "dhcp-client": ("udp",),
+    "ntp": ("udp",),
+    "snmp": ("udp",),
+    "syslog": ("udp",),
+    "irc": ("tcp",),
+    "sip": ("udp", "tcp"),
+    "mysql": ("tcp",),
+    "postgresql": ("tcp",),
+    "rdp": ("tcp",),
+    "vnc": ("tcp",),
     "echo": ("tcp", "udp"),
     "sink": ("tcp", "udp"),
 }
-"""What services can speak, and over which transports: echo is RFC 862, sink is discard (RFC 863)."""
+"""What services can speak, and over which transports: echo is RFC 862, sink is discard (RFC 863).
+
+A service of several transports has them all unless its plan says which. smtps, pop3s and imaps have TLS from the
+first byte (RFC 8314, section 3).
+"""
+
+CLIENT_KINDS: dict[str, tuple[Transport, ...]] = {
+    **{kind: transports for kind, transports in KINDS.items() if not kind.startswith("dhcp")},
+    "ftp-active": ("tcp",),
+}
+"""What clients can speak: what services do, and FTP that has the server open the data connection (RFC 959, PORT).
+
+A client of DHCP is a service, for it waits on a port of its own.
+"""
 
 SERVICE_OPTIONS = {"reuse_address": True, "reuse_port": False, "keep_alive": True}
 """The options of a service, and what holds for one that says nothing."""
@@ -79,17 +113,18 @@ class ServicePlan:
     """A service on a host; `kind` says what is spoken, `address` where alone it listens (None: everywhere).
 
     Options are pairs of a name and a truth: `reuse_address`, `reuse_port` (socket(7)), and `keep_alive` for http.
-    One without `autostart` waits for a step.
+    One without `autostart` waits for a step. `program` chooses a server where several serve this kind.
     """
 
     name: str
     host: str
     kind: str
     port: int
-    transport: Transport = "tcp"
+    transports: tuple[Transport, ...] = ("tcp",)
     address: str | None = None
     options: tuple[tuple[str, bool], ...] = ()
     autostart: bool = True
+    program: str | None = None
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ import signal
 import socket
 import sys
 from argparse import ArgumentParser, BooleanOptionalAction
+from itertools import product
 
 from portbook.lab.ftp_server import FtpSession
-from portbook.lab.scenario import KINDS
+from portbook.lab.programs import OURS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ def listening_sockets(options: Namespace) -> list[socket.socket]:
     elif not os.path.exists("/proc/net/if_inet6"):
         del wanted[1]
     bound = []
-    for family, address in wanted:
-        made = socket.socket(family, socket.SOCK_DGRAM if options.transport == "udp" else socket.SOCK_STREAM)
+    for (family, address), transport in product(wanted, options.transport):
+        made = socket.socket(family, socket.SOCK_DGRAM if transport == "udp" else socket.SOCK_STREAM)
         made.setblocking(False)
         if options.reuse_address:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -64,7 +65,7 @@ def listening_sockets(options: Namespace) -> list[socket.socket]:
         if family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         made.bind((address, options.port))
-        if options.transport == "tcp":
+        if transport == "tcp":
             # Two may be bound to one port before either listens; it is listening that the second is refused.
             made.listen(BACKLOG)
         bound.append(made)
@@ -181,7 +182,7 @@ async def serve(options: Namespace, sockets: Sequence[socket.socket]) -> None:
             writer.close()
 
     for bound in sockets:
-        if options.transport == "udp":
+        if bound.type == socket.SOCK_DGRAM:
             loop.add_reader(bound, _answer_datagrams, bound, options.kind == "echo")
         else:
             await asyncio.start_server(guarded, sock=bound, backlog=BACKLOG)
@@ -192,10 +193,10 @@ def options_from(arguments: Sequence[str]) -> Namespace:
     """Return the options of a command line."""
     parser = ArgumentParser(prog="portbook.lab.serve", description=__doc__)
     add = parser.add_argument
-    add("kind", choices=KINDS)
+    add("kind", choices=OURS)
     add("--name", required=True)
     add("--port", type=int, required=True)
-    add("--transport", choices=("tcp", "udp"), default="tcp")
+    add("--transport", choices=("tcp", "udp"), action="append", required=True)
     add("--address")
     add("--reuse-address", action=BooleanOptionalAction, default=True)
     add("--reuse-port", action=BooleanOptionalAction, default=False)
@@ -213,7 +214,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         sockets = listening_sockets(options)
     except OSError as error:
-        where = f"{options.address or '*'} port {options.port}/{options.transport}"
+        where = f"{options.address or '*'} port {options.port}/{','.join(options.transport)}"
         sys.stderr.write(f"{options.name}: cannot listen on {where}: {os.strerror(error.errno or 0)}\n")
         return 1
     drop_rights(keep_low_ports=options.kind == "ftp")

@@ -208,8 +208,8 @@ def _services(lab: LabState) -> Services:
     """Return the services that are up by where they stand; of those that share a place all names."""
     found: Services = {}
     for one in lab.services:
-        if one.up:
-            place = (one.host, one.transport, one.address, one.port)
+        for transport in one.transports if one.up else ():
+            place = (one.host, transport, one.address, one.port)
             before = found.get(place)
             name = one.name if before is None else f"{before[0]}, {one.name}"
             found[place] = (name, f"{one.program} {one.version}".strip())

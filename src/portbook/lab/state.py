@@ -14,7 +14,7 @@ import shutil
 import stat
 import time
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from portbook.columns import Column, Table
 from portbook.errors import N_, BadQuestion, Unavailable
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Literal
 
-    EventKind = Literal["host", "service", "client", "step"]
+    EventKind = Literal["lab", "host", "service", "client", "step"]
 
 DYING_SECONDS = 10.0
 """How long a killed lab's processes may take to be gone."""
@@ -41,13 +41,19 @@ SCENARIO_COLUMNS = (
 class Event:
     """Something that came about while a lab was raised.
 
-    `name` is the host's, the service's, or of the host a client runs on; of a step its text. `detail` is the
-    addresses of a host, a service's program and version, what a client or a step came to.
+    `name` is the lab's title, the host's, the service's, or of the host a client runs on; of a step its text.
+    `detail` is the addresses of a host, a service's program and version, the last words of a server that was
+    refused. `place` is where a service stands, or whom a client asked: host, port and transports. `outcomes` are how
+    many of a client's conversations came out in which way, and `servers` how many each server answered, where
+    several did.
     """
 
     kind: EventKind
     name: str
     detail: str = ""
+    place: str = ""
+    outcomes: dict[str, int] = field(default_factory=dict)
+    servers: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,9 +84,10 @@ class ServiceState:
     host: str
     kind: str
     port: int
-    transport: str
+    transports: tuple[str, ...]
     address: str | None
     program: str
+    product: str
     version: str
     up: bool
 
@@ -267,7 +274,10 @@ def running() -> list[LabState]:
             HostState(**{**host, "addresses": tuple((network, address) for network, address in host["addresses"])})
             for host in values.pop("hosts")
         )
-        services = tuple(ServiceState(**service) for service in values.pop("services"))
+        services = tuple(
+            ServiceState(**{**service, "transports": tuple(service["transports"])})
+            for service in values.pop("services")
+        )
         found.append(LabState(**values, hosts=hosts, services=services))
     return found
 
