@@ -1,8 +1,8 @@
 """Brings the catalogues of messages up to date with the code, and says what lacks a translation.
 
-Messages are the arguments of gettext, ngettext, `_` and `N_` in src and scripts, and what argparse itself says. New
-ones are added empty, those that are gone are dropped. Ends with 1 where a translation is missing; `--check` writes
-nothing.
+Messages are the arguments of gettext, ngettext, `_` and `N_` in src and scripts, what argparse itself says, and the
+texts of the scenarios that ship. New ones are added empty, those that are gone are dropped. Ends with 1 where a
+translation is missing; `--check` writes nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
 
+from portbook.lab.plan_file import all_shipped
 from portbook.locale import FOLDER, LANGUAGES
 
 TYPE_CHECKING = False
@@ -36,6 +37,9 @@ def messages() -> Catalog:
                 found.add(message, locations=[(path.relative_to(ROOT).as_posix(), 0)])
     for message in messages_in(Path(argparse.__file__)):
         found.add(message, locations=[("argparse", 0)])
+    for scenario in all_shipped():
+        for text in (scenario.title, scenario.story, *(step.text for step in scenario.steps)):
+            found.add(text, locations=[(f"src/portbook/lab/scenarios/{scenario.name}.toml", 0)])
     return found
 
 

@@ -10,6 +10,7 @@ import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import shtab
 from argparse_manpage.manpage import Manpage
@@ -20,8 +21,56 @@ from portbook.cli.overview import SUMMARY
 from portbook.cli.whole import whole_parser
 from portbook.errors import N_
 
+if TYPE_CHECKING:
+    from argparse import ArgumentParser
+
 ROOT = Path(__file__).parent.parent
 SHELLS = ("bash", "zsh", "fish")
+
+_LISTED = r"""--format csv 2>/dev/null | tail -n +2 | tr -d '"\r' | tr -s ' ' '\n' | sed '/^$/d' | sort -u"""
+ASKING = {
+    "bash": f"""\
+_portbook_lab_list() {{
+  compgen -W "$(portbook lab list --columns "$1" {_LISTED})" -- "$2"
+}}
+_portbook_scenario_or_file() {{
+  _portbook_lab_list scenario "$1"
+  compgen -f -X '!*.toml' -- "$1"
+  compgen -d -- "$1"
+}}
+_portbook_labs() {{ _portbook_lab_list labs "$1"; }}
+_portbook_hosts() {{ _portbook_lab_list hosts "$1"; }}
+_portbook_commands() {{ compgen -c -- "$1"; }}""",
+    "zsh": f"""\
+_portbook_lab_list() {{
+  compadd -- ${{(f)"$(portbook lab list --columns $1 {_LISTED})"}}
+}}
+_portbook_scenario_or_file() {{ _portbook_lab_list scenario; _files -g '*.toml'; }}
+_portbook_labs() {{ _portbook_lab_list labs; }}
+_portbook_hosts() {{ _portbook_lab_list hosts; }}
+_portbook_commands() {{ _command_names -e; }}""",
+    "fish": f"""\
+function _portbook_lab_list
+  portbook lab list --columns $argv[1] {_LISTED}
+end
+function _portbook_scenario_or_file
+  _portbook_lab_list scenario
+  __fish_complete_suffix .toml
+end
+function _portbook_labs; _portbook_lab_list labs; end
+function _portbook_hosts; _portbook_lab_list hosts; end
+function _portbook_commands; __fish_complete_command; end""",
+}
+"""What the shells ask about labs when a word is completed: their scenarios, names and hosts as they are then."""
+
+ASKED = {
+    "scenario": "_portbook_scenario_or_file",
+    "lab": "_portbook_labs",
+    "name": "_portbook_labs",
+    "host": "_portbook_hosts",
+    "command": "_portbook_commands",
+}
+"""Which function of these completes which argument of `portbook lab`."""
 
 EXIT_CODES = {
     "0": N_("the question was answered, and the answer is yes or a list"),
@@ -59,10 +108,28 @@ def made() -> dict[Path, str]:
         folder = ROOT / "share" / "man" / ("" if language == "en" else language) / "man1"
         texts[folder / "portbook.1"] = str(page).rstrip() + "\n" + _more(context)
     english = whole_parser(Context(locale.translations("en"), "en", {}))
+    _complete(english)
     for shell in SHELLS:
         path = ROOT / "src" / "portbook" / "cli" / "completion" / f"portbook.{shell}"
         texts[path] = shtab.complete(english, shell).rstrip() + "\n"
     return texts
+
+
+def _complete(parser: ArgumentParser, of_lab: bool = False) -> None:
+    """Have files, and the arguments of `portbook lab`, completed by what there is."""
+    for action in parser._actions:  # noqa: SLF001 - argparse tells them by no other name
+        if isinstance(action.choices, dict):
+            for verb, below in action.choices.items():
+                _complete(below, of_lab or verb == "lab")
+        elif action.dest in ("output", "source"):
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
+        elif of_lab and action.dest in ASKED:
+            action.complete = {"preamble": ASKING, **_function(ASKED[action.dest])}  # type: ignore[attr-defined]
+
+
+def _function(name: str) -> dict[str, str]:
+    """Return how each shell calls one of the functions of ASKING."""
+    return {"bash": name, "zsh": name, "fish": f"({name})"}
 
 
 def _release_time() -> int:

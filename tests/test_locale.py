@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from portbook import locale
+from portbook.cli.lab import ACTIONS
 from portbook.cli.main import main
 from portbook.cli.verbs import VERBS
 from portbook.errors import BadQuestion
@@ -30,7 +31,7 @@ ARGPARSE_IS_THE_ONE_TRANSLATED = sys.version_info[:2] == (3, 11)
 SAME_EVERYWHERE = {"Community ID", "Cookie", "IPv4", "IPv6", "Inode", "RTT", "SCTP", "TCP", "UID"}
 SAME = {
     "fr": {
-        *("Client", "Congestion", "Conversations", "Description", "Interface", "Local", "PORT", "Port"),
+        *("ACTION", "Client", "Congestion", "Conversations", "Description", "Interface", "Local", "PORT", "Port"),
         *("Retransmissions", "Service", "Transport", "{count} conversation", "{count} conversations"),
     },
     "pt": {"Interface", "Local"},
@@ -38,13 +39,27 @@ SAME = {
 }
 """What is written alike in English: names that no language translates, and words that the languages share."""
 
-METAVARS = ("FILE", "LANGUAGE", "PORT", "QUERY", "SECONDS", "STATE", "VERB", "COLUMN")
+METAVARS = (
+    "ACTION",
+    "COMMAND",
+    "FILE",
+    "HOST",
+    "NAME",
+    "LANGUAGE",
+    "PORT",
+    "QUERY",
+    "SECONDS",
+    "STATE",
+    "VERB",
+    "COLUMN",
+)
 KEPT = re.compile(
     rf"portbook (?:{'|'.join(VERBS)})(?: (?:--[a-z-]+(?: all)?|\{{\w+\}}|\d+))*"  # commands
     r"|(?<![\w-])--?[a-z][a-z-]*"  # options
     r"|\w+_\w+"  # names of the kernel, the environment and argparse
     r"|~?(?:/\.?[a-z]+)+"  # paths
     r"|[A-Z][A-Z0-9-]*[A-Z0-9]\b"  # standards, protocols, variables; the words for an argument too
+    r"|[0-9a-f]+(?:::?[0-9a-f]+)+"  # addresses
     r"|:?\b\d+/[a-z]+|:?\b\d+(?:[.-]\d+)*"  # ports, ranges and other numbers
     r"|\b(?:auto|dccp|https|netlink|netstat|parquet|portbook|root|sctp|service,peer|ss|tcp|udp)\b"
 )
@@ -242,7 +257,7 @@ def test_help_is_in_one_language(
     assert main([*arguments, language], {}) == 0
     shown = {part for line in capsys.readouterr().out.splitlines() for part in parts(line)}
     assert len(shown) > 10
-    assert english & shown <= SAME_EVERYWHERE | SAME[language] | set(VERBS)
+    assert english & shown <= SAME_EVERYWHERE | SAME[language] | {*VERBS, *ACTIONS}
 
 
 def parts(line: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import time
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,7 +18,7 @@ import pytest
 from portbook.errors import Unavailable
 from portbook.lab import hosts, keeper, network
 from portbook.lab.scenario import Scenario, load
-from portbook.lab.state import Event, LabState, ServiceState
+from portbook.lab.state import Event, LabState, ServiceState, base_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +27,22 @@ if TYPE_CHECKING:
 if not sys.platform.startswith("linux"):
     collect_ignore_glob = ["*"]
 
+_PR_SET_CHILD_SUBREAPER = 36
+_RAISING = {"lab", "servers", "state", "raised"}
+
 _NUMBERS = count()
 SOON = 20.0
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what raises labs and what starts real servers."""
+    for item in items:
+        if not item.path.is_relative_to(Path(__file__).parent):
+            continue
+        if item.path.parent.name == "servers" or item.path.name == "test_main_ports.py":
+            item.add_marker(pytest.mark.servers)
+        if _RAISING & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.lab)
 
 
 @dataclass(frozen=True)
@@ -81,6 +97,54 @@ def eventually(truth: Callable[[], object]) -> bool:
 def unique(name: str) -> str:
     """Return a name for a lab that no other has."""
     return f"test-{os.getpid()}-{next(_NUMBERS)}-{name}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _orphans_come_to_the_tests() -> None:
+    """Have what outlives its parent become a child of the tests: so that it is known whose it is."""
+    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def children() -> set[int]:
+    """Return the PIDs of this process's children; the dead that nobody else waits for are reaped."""
+    found = set()
+    for name in os.listdir("/proc"):
+        if not name.isdecimal():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                state, parent = file.read().rpartition(b")")[2].split()[:2]
+        except OSError:
+            continue  # it has just ended
+        if int(parent) != os.getpid():
+            continue
+        if state == b"Z":
+            os.waitpid(int(name), os.WNOHANG)
+        else:
+            found.add(int(name))
+    return found
+
+
+def command_of(pid: int) -> str:
+    with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as file:
+        return file.read().replace("\0", " ")
+
+
+def left_of_tests() -> list[str]:
+    """Return the folders and the mounts of this run's labs and hosts: they bear its PID in their names."""
+    base, mine = base_folder(), f"-{os.getpid()}-"
+    folders = os.listdir(base) if os.path.isdir(base) else []
+    with open("/proc/self/mounts", encoding="utf-8", errors="replace") as file:
+        return [name for name in folders if mine in name] + [line for line in file if mine in line]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left(_orphans_come_to_the_tests: None) -> Iterator[None]:
+    """Fail the test that leaves a process, a folder or a mount behind."""
+    before, there = children(), left_of_tests()
+    yield
+    assert eventually(lambda: not children() - before), [command_of(pid) for pid in children() - before]
+    assert [one for one in left_of_tests() if one not in there] == []
 
 
 @pytest.fixture

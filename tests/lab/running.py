@@ -14,21 +14,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from portbook.lab.programs import Program
     from portbook.lab.scenario import Transport
 
 SERVE = (sys.executable, "-m", "portbook.lab.serve")
 ATTEMPTS = 400
+ENDING_SECONDS = 10
 
 
 @contextmanager
 def started(argv: Sequence[str], folder: Path | None = None) -> Iterator[subprocess.Popen[str]]:
-    """Run a command, and end it."""
+    """Run a command, and end it as a server is ended, so that it ends those that it has started."""
     with subprocess.Popen(argv, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:
-            process.kill()
+            process.terminate()
+            try:
+                process.wait(ENDING_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def wait_until_it_answers(kind: str, port: int, transport: Transport = "tcp", address: str = "127.0.0.1") -> None:
@@ -41,17 +45,12 @@ def wait_until_it_answers(kind: str, port: int, transport: Transport = "tcp", ad
 
 
 @contextmanager
-def serving(kind: str, port: int, *options: str, transport: Transport = "tcp") -> Iterator[subprocess.Popen[str]]:
+def serving(
+    kind: str, port: int, *options: str, transports: Sequence[Transport] = ("tcp",)
+) -> Iterator[subprocess.Popen[str]]:
     """Run one of our own servers in the namespace that the caller is in, until it answers and then to the end."""
-    argv = (*SERVE, kind, "--name", f"the-{kind}", "--port", str(port), "--transport", transport, *options)
-    with started(argv) as process:
-        wait_until_it_answers(kind, port, transport)
+    spoken = [word for transport in transports for word in ("--transport", transport)]
+    with started((*SERVE, kind, "--name", f"the-{kind}", "--port", str(port), *spoken, *options)) as process:
+        for transport in transports:
+            wait_until_it_answers(kind, port, transport)
         yield process
-
-
-def prepare(program: Program, folder: Path) -> None:
-    """Write a program's files and run what comes before it."""
-    for name, text in program.files:
-        (folder / name).write_text(text)
-    for command in program.commands:
-        subprocess.run(command, check=True, cwd=folder)

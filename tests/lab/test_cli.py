@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -15,7 +16,8 @@ import pytest
 
 from portbook.cli.lab import ACTIONS
 from portbook.lab import hosts, keeper, packages, state
-from portbook.lab.scenario import Scenario, names
+from portbook.lab.plan_file import ORDER
+from portbook.lab.scenario import Scenario
 from tests.cli.conftest import Ask, ask, start
 from tests.lab.conftest import SOON, Lab, eventually, unique
 from tests.lab.plans import echo, two_hosts
@@ -54,7 +56,7 @@ def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 def test_what_can_be_done_is_told(ask: Ask) -> None:
     answer = ask("lab", "--help")
     assert answer.code == 0
-    assert all(f"portbook lab {action} " in answer.out for action in ACTIONS)
+    assert all(f"\n    {action} " in answer.out for action in ACTIONS)
     for action in ACTIONS:
         answer = ask("lab", action, "--help")
         assert answer.code == 0
@@ -69,7 +71,7 @@ def test_the_list_has_every_scenario_and_what_is_up(ask: Ask, lab: Raise) -> Non
     up = lab(two_hosts())
     rows = json.loads(ask("lab", "list", "--format", "json").out)
     told = {row["scenario"]: row for row in rows}
-    assert list(told)[: len(names())] == [name for name, _ in names()]
+    assert tuple(told)[: len(ORDER)] == ORDER
     assert up.state.name in told["two-hosts"]["labs"]
     assert told["two-hosts"]["title"] == "Two hosts"
 
@@ -101,9 +103,11 @@ def test_a_lab_is_raised_from_a_file_shown_and_ended(start: Ask, lab: Raise, tmp
         assert answer.code == 0, answer.err
         version = ".".join(map(str, sys.version_info[:3]))
         assert answer.lines == [
+            "Two hosts",
+            "    They see each other.",
             "host client: 192.0.2.1",
             "host server: 192.0.2.2",
-            f"service word: python {version}",
+            f"service word (server 7/tcp,udp): python {version}",
         ]
         assert f"the lab {name} is up; portbook lab down {name} ends it" in answer.err
         again = start("lab", "up", str(file), "--lab", name)
@@ -189,7 +193,7 @@ def test_packages_are_named_and_only_root_installs_them(ask: Ask, monkeypatch: p
     monkeypatch.setattr(os, "geteuid", lambda: 4242)
     answer = ask("lab", "install", "gateway")
     assert answer.code == 1
-    assert answer.out == "apt-get install -y --no-install-recommends iproute2 nftables\n"
+    assert answer.out == "apt-get install -y --no-install-recommends --no-remove iproute2 nftables\n"
     assert installed == []
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert ask("lab", "install", "gateway").code == 0
@@ -199,19 +203,168 @@ def test_packages_are_named_and_only_root_installs_them(ask: Ask, monkeypatch: p
     assert ask("lab", "install", "nothing").code == 2
 
 
-def test_daemons_are_held_back_only_while_packages_are_installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_command_without_the_dashes_is_told_where_they_go(ask: Ask) -> None:
+    answer = ask("lab", "exec", "server", "ls")
+    assert answer.code == 2
+    assert "the command stands behind --: portbook lab exec server -- ls" in answer.err
+
+
+def test_packages_without_which_a_scenario_cannot_be_raised_are_listed(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    policy = tmp_path / "policy-rc.d"
-    fake = tmp_path / "apt-get"
-    fake.write_text(f'#!/bin/sh\n"{policy}"; test $? -eq 101 && echo "$@" > "{tmp_path}/told"\n')
-    fake.chmod(0o755)
-    monkeypatch.setattr(packages, "_POLICY", str(policy))
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    packages.install(("one", "two"))
-    assert (tmp_path / "told").read_text() == "install -y --no-install-recommends one two\n"
-    assert not policy.exists()
-    policy.write_text("#!/bin/sh\nexit 101\n")
-    policy.chmod(0o755)
-    packages.install(("one",))
-    assert policy.exists()
+    monkeypatch.setattr(state, "running", list)
+    monkeypatch.setattr(packages, "installed", lambda _: None)
+    monkeypatch.setattr(packages, "find_program", lambda _: None)
+    rows = {row["scenario"]: row for row in json.loads(ask("lab", "list", "--format", "json").out)}
+    assert rows["web-ftp"]["missing"] == ["iproute2"]
+    assert rows["gateway"]["missing"] == ["iproute2", "nftables"]
+    assert {"bind9", "rsyslog"} < set(rows["main-ports"]["missing"])
+    assert "Missing packages" in ask("lab", "list").out
+    # Where nothing is, the table does without the column.
+    monkeypatch.setattr(packages, "installed", lambda name: name)
+    monkeypatch.setattr(packages, "find_program", lambda name: name)
+    assert "Missing packages" not in ask("lab", "list").out
+
+
+def test_the_hosts_of_a_lab_are_listed_for_whoever_asks(ask: Ask, lab: Raise) -> None:
+    up = lab(two_hosts())
+    rows = [row for row in json.loads(ask("lab", "list", "--format", "json").out) if up.state.name in row["labs"]]
+    assert [row["hosts"] for row in rows] == [["client", "server"]]
+
+
+def test_a_reader_who_has_enough_does_not_end_the_lab(lab: Raise, tmp_path: Path) -> None:
+    lab(two_hosts())
+    file = tmp_path / "mine.toml"
+    file.write_text(PLAN)
+    name = unique("read")
+    up = shlex.join((sys.executable, "-m", "portbook", "lab", "up", str(file), "--lab", name))
+    script = f"{up} | head -n 1; echo ${{PIPESTATUS[0]}}"
+    try:
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines() == ["Two hosts", "0"]
+        assert "Traceback" not in done.stderr
+        assert [service.name for service in state.find(name).services] == ["word"]
+    finally:
+        keeper.down(state.find(name))
+
+
+def test_an_answer_that_cannot_be_written_ends_the_lab(lab: Raise, tmp_path: Path) -> None:
+    lab(two_hosts())
+    file = tmp_path / "mine.toml"
+    file.write_text(PLAN)
+    name = unique("full")
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "portbook", "lab", "up", str(file), "--lab", name],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "portbook: cannot write the answer: No space left on device\n"
+    assert not os.path.exists(f"{state.base_folder()}/{name}")
+
+
+SLOW = (
+    PLAN
+    + """
+[[steps]]
+text = "The network keeps silent."
+ask = { host = "client", server = "server", kind = "echo", port = 9, hold = false }
+expect = "silent"
+[[rules]]
+host = "server"
+port = 9
+action = "drop"
+"""
+)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_lab_that_is_given_up_in_the_middle_leaves_nothing(
+    lab: Raise, tmp_path: Path, number: signal.Signals
+) -> None:
+    lab(two_hosts())
+    file = tmp_path / "mine.toml"
+    file.write_text(SLOW)
+    name = unique("middle")
+    with started("lab", "up", str(file), "--lab", name) as process:
+        assert process.stdout is not None
+        assert any("service word" in line for line in process.stdout)
+        assert os.path.exists(f"{state.base_folder()}/{name}")
+        process.send_signal(number)
+        assert process.wait(SOON) == (1 if number == signal.SIGINT else -number)
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert eventually(lambda: not os.path.exists(f"{state.base_folder()}/{name}"))
+
+
+def test_a_capture_ends_with_its_lab(lab: Raise, tmp_path: Path) -> None:
+    up = lab(two_hosts())
+    with started("lab", "capture", "server", "--lab", up.state.name, "-o", str(tmp_path / "some.pcap")) as process:
+        assert process.stderr is not None
+        assert "capturing on server" in process.stderr.readline()
+        keeper.down(up.state)
+        assert process.wait(SOON) == 0
+        assert "packets captured: " in process.stderr.read()
+
+
+def test_a_capture_that_cannot_be_written_is_one_line(ask: Ask, lab: Raise) -> None:
+    up = lab(two_hosts())
+    for path, reason in (("/dev/full", "No space left on device"), ("/there/is/none", "No such file or directory")):
+        answer = ask("lab", "capture", "server", "--lab", up.state.name, "-o", path)
+        assert answer.code == 2
+        assert answer.err.splitlines()[-1] == f"portbook: {path} cannot be written: {reason}"
+        assert "Traceback" not in answer.err
+
+
+def test_a_reader_of_a_capture_may_have_enough(lab: Raise) -> None:
+    up = lab(two_hosts(echo("word")))
+    capture = shlex.join(
+        (sys.executable, "-m", "portbook", "lab", "capture", "server", "--lab", up.state.name, "-o", "/dev/stdout")
+    )
+    script = f"{capture} | head -c 24 | od -An -tx4 -N4; echo ${{PIPESTATUS[0]}}"
+    with subprocess.Popen(
+        ["bash", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as reader:
+        assert reader.stderr is not None
+        assert "capturing on server" in reader.stderr.readline()
+        ask_it = "import socket; s = socket.create_connection(('192.0.2.2', 7)); s.sendall(b'portbook'); s.recv(9)"
+        while reader.poll() is None:
+            assert hosts.run(up.state, "client", ["python3", "-c", ask_it]).returncode == 0
+        assert reader.stdout is not None
+        assert reader.stdout.read().split() == ["a1b23c4d", "0"]
+        assert reader.stderr.read() == ""
+
+
+def test_what_is_watched_ends_with_the_lab(lab: Raise) -> None:
+    up = lab(two_hosts(echo("word")))
+    arguments = ("lab", "show", "--listeners", "--watch", "--lab", up.state.name, "--format", "ndjson")
+    with started(*arguments) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["service"] == "word"
+        keeper.down(up.state)
+        assert process.wait(SOON) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == f"portbook: the lab {up.state.name} has ended\n"
+
+
+def test_a_watcher_who_has_enough_is_no_error(lab: Raise) -> None:
+    up = lab(two_hosts(echo("word")))
+    watch = shlex.join(
+        (sys.executable, "-m", "portbook", "lab", "show", "--listeners", "--watch", "--lab", up.state.name)
+    )
+    script = f"{watch} | head -n 1; echo ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "0"
+    assert done.stderr == ""
+
+
+def test_what_is_watched_can_be_stopped(lab: Raise) -> None:
+    up = lab(two_hosts(echo("word")))
+    with started("lab", "show", "--listeners", "--watch", "--lab", up.state.name) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(SOON) == 0

@@ -17,7 +17,7 @@ from portbook.errors import BadQuestion, PortbookError, Unavailable
 from portbook.lab import hosts, keeper, namespaces, state
 from portbook.lab.scenario import ClientPlan, Scenario, Step, load
 from portbook.lab.state import Event, LabState
-from tests.lab.conftest import SOON, Lab, eventually, unique
+from tests.lab.conftest import SOON, Lab, children, eventually, unique
 from tests.lab.plans import echo, two_hosts
 from tests.linux.children import ChildError, in_child, needs_root
 
@@ -61,18 +61,24 @@ def test_hosts_have_names_addresses_and_processes_of_their_own(lab: Raise) -> No
     assert names[1] == "client"
     devices = server.run("sh", "-c", "sed 1,2d /proc/net/dev | cut -d: -f1").stdout.split()
     assert sorted(devices) == ["eth0", "lo"]
-    assert [event.name for event in up.events] == ["client", "server"]
+    assert [(event.kind, event.name) for event in up.events] == [
+        ("lab", "Two hosts"),
+        ("host", "client"),
+        ("host", "server"),
+    ]
+    assert [event.detail for event in up.events][1:] == ["192.0.2.1, 2001:db8:2::1", "192.0.2.2, 2001:db8:2::2"]
 
 
 def test_services_are_told_with_what_they_really_are(lab: Raise) -> None:
-    up = lab(two_hosts(echo("word"), echo("datagram", 7, transport="udp"), echo("later", 8, autostart=False)))
+    up = lab(two_hosts(echo("word"), echo("datagram", 7, transports=("udp",)), echo("later", 8, autostart=False)))
     version = ".".join(map(str, sys.version_info[:3]))
     assert [event for event in up.events if event.kind == "service"] == [
-        Event("service", "word", f"python {version}"),
-        Event("service", "datagram", f"python {version}"),
+        Event("service", "word", f"python {version}", "server 7/tcp"),
+        Event("service", "datagram", f"python {version}", "server 7/udp"),
     ]
     word = up.services["word"]
-    assert (word.program, word.version, word.port, word.transport, word.up) == ("python", version, 7, "tcp", True)
+    assert (word.program, word.product, word.version) == ("python", "Python", version)
+    assert (word.port, word.transports, word.up) == (7, ("tcp",), True)
     assert not up.services["later"].up
 
 
@@ -191,6 +197,7 @@ def test_commands_end_as_they_would_outside(lab: Raise) -> None:
 
 def test_signals_are_passed_on_to_a_command(lab: Raise) -> None:
     up = lab(two_hosts())
+    before = children()
     script = "trap 'echo caught; exit 3' TERM; echo ready; while :; do sleep 0.01; done"
     with up["client"].spawn("sh", "-c", script, stdout=subprocess.PIPE) as command:
         assert command.stdout is not None
@@ -202,7 +209,8 @@ def test_signals_are_passed_on_to_a_command(lab: Raise) -> None:
     with up["client"].spawn("sleep", "600") as command:
         command.kill()
         assert command.wait(SOON) == -signal.SIGKILL
-    assert eventually(lambda: up["client"].run("pgrep", "-c", "sleep").stdout == "0\n")
+    assert eventually(lambda: not children() - before)
+    assert up["client"].run("pgrep", "-c", "sleep").stdout == "0\n"
 
 
 def test_orphans_are_reaped(lab: Raise) -> None:

@@ -9,15 +9,22 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
+from portbook.errors import PortbookError
 from portbook.lab import keeper, namespaces, state
-from portbook.lab.scenario import load
+from portbook.lab.scenario import Scenario, load
 from tests.lab.conftest import eventually
+from tests.lab.faking import put_in_place
+from tests.lab.plans import echo
 from tests.linux.children import ChildError, in_child, needs_root
 
 MOMENTS = 20
+KINDS = ("keeper", "wire", "caller", "host", "server")
+LATEST = 0.8
+"""Seconds after which the lab is up, so that it is killed before and after that."""
 
 
 def folder_of(name: str) -> str:
@@ -58,26 +65,25 @@ def others() -> list[str]:
     return [name for name in os.listdir("/proc") if name.isdecimal() and int(name) != os.getpid()]
 
 
-def child_of(pid: int) -> int | None:
-    """Return a child of a process."""
-    for name in others():
-        try:
-            with open(f"/proc/{name}/stat", "rb") as file:
-                if int(file.read().rpartition(b")")[2].split()[1]) == pid:
-                    return int(name)
-        except OSError:
-            continue
-    return None
+def named(*names: str) -> list[int]:
+    """Return the processes whose names begin with one of these."""
+    return [int(pid) for pid in others() if read(f"/proc/{pid}/comm").startswith(names)]
 
 
-def victim_of(kind: str, caller: int, name: str) -> int:
-    """Return the process to kill: the caller, the keeper or the wire; the caller where there is none yet."""
-    try:
-        with open(f"{folder_of(name)}/lock", encoding="utf-8") as file:
-            keeper_pid = int(file.read().partition(" ")[0])
-    except (OSError, ValueError):
-        return caller
-    return {"caller": caller, "keeper": keeper_pid, "wire": child_of(keeper_pid) or keeper_pid}[kind]
+def victim_of(kind: str, caller: int) -> int:
+    """Return the process to kill: the caller, the keeper, the wire, the init of a host, or a server.
+
+    The caller where there is none of these yet.
+    """
+    found = {"caller": [caller], "keeper": named("portbook-lab"), "wire": named("portbook-wire")}
+    found |= {"host": named("init-"), "server": named("python3", "nginx")}
+    return random.choice(found[kind] or [caller])
+
+
+def plan() -> Scenario:
+    """Return web-ftp with a server more, which has mounts and a user of its own."""
+    made = load("web-ftp")
+    return replace(made, services=(*made.services, echo("word", 77)))
 
 
 def killed_at(moment: float, kind: str) -> dict[str, object]:
@@ -87,21 +93,16 @@ def killed_at(moment: float, kind: str) -> dict[str, object]:
     started = os.fork()
     if not started:
         try:
-            keeper.up(load("web-ftp"), name=name)
+            keeper.up(plan(), name=name)
+        except PortbookError:
+            pass  # which says that something was killed
         finally:
             os._exit(0)
     time.sleep(moment)
-    victim = victim_of(kind, started, name)
-    with suppress(ProcessLookupError):  # the caller may have come to its end by itself
-        os.kill(victim, signal.SIGKILL)
-    if victim == started:
-        # Unless it was up already, the keeper ends it by itself.
-        gone = eventually(lambda: end_all() and not os.path.exists(folder_of(name)))
-    else:
-        gone = eventually(lambda: state.started_at(victim) is None and state.started_at(started) is None)
-        state.clear_dead()
-        if kind == "wire":
-            gone = eventually(lambda: not os.path.exists(folder_of(name)))
+    with suppress(ProcessLookupError):  # it may have come to its end by itself
+        os.kill(victim_of(kind, started), signal.SIGKILL)
+    # Where it was up already, all of it or without the one that was killed, it is ended; else it ends by itself.
+    gone = eventually(lambda: end_all() and state.started_at(started) is None and not os.path.exists(folder_of(name)))
     left: dict[str, object] = {}
     if not gone or os.path.exists("/run/portbook"):
         left["folder"] = [str(found) for found in os.walk("/run/portbook")]
@@ -130,8 +131,17 @@ def read(path: str) -> str:
 
 
 @needs_root
-def test_killed_at_any_moment_it_leaves_nothing() -> None:
-    moments = [(random.uniform(0, 0.5), ("keeper", "wire", "caller")[number % 3]) for number in range(MOMENTS)]
+def test_killed_at_any_moment_it_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    put_in_place(
+        monkeypatch,
+        "echo",
+        commands=(("sh", "-c", "touch /var/lib/mark /opt/mark"),),
+        files=(("hostname", "bound"),),
+        empty=("/opt", "/var/lib"),
+        binds=(("hostname", "/etc/hostname"),),
+        user="nobody",
+    )
+    moments = [(random.uniform(0, LATEST), KINDS[number % len(KINDS)]) for number in range(MOMENTS)]
 
     def body() -> list[tuple[float, str, dict[str, object]]]:
         return [(*moment, killed_at(*moment)) for moment in moments]
@@ -143,3 +153,5 @@ def test_killed_at_any_moment_it_leaves_nothing() -> None:
             raise
         pytest.skip(f"no namespaces can be made here: {error}")
     assert outcomes == [(*moment, {}) for moment in moments]
+    assert not os.path.exists("/opt/mark")
+    assert not os.path.exists("/var/lib/mark")

@@ -61,6 +61,11 @@ def test_hosts_get_addresses_and_default_routes() -> None:
         "route add default via 10.9.0.1",
         "route add default via fd09::1",
     ]
+    # No route of a family in which the host has no address of its own.
+    inner = ROUTED.host("inner")
+    narrow = replace(ROUTED, hosts=(replace(inner, addresses=inner.addresses[:1]), *ROUTED.hosts[1:]))
+    routes = [line for line in network.host_lines(narrow, narrow.hosts[0]) if line.startswith("route")]
+    assert routes == ["route add default via 10.9.0.1"]
     without = list(network.host_lines(ROUTED, ROUTED.host("inner"), ipv6=False))
     assert [line for line in without if "fd09" in line] == []
     assert len(without) == 4

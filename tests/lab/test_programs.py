@@ -1,31 +1,118 @@
-"""Which packages a scenario needs, and what is said of a server that is not there."""
+"""Which server a service gets, which packages a scenario needs, and what is said of a server that is not there."""
 
 from __future__ import annotations
+
+import sys
+from dataclasses import replace
 
 import pytest
 
 from portbook.errors import Unavailable
-from portbook.lab import scenario
-from portbook.lab.programs import client_argv, packages, program_for
+from portbook.lab import programs, scenario
+from portbook.lab.programs import Chosen, choose, client_argv, packages
 from portbook.lab.scenario import ClientPlan, ServicePlan
+from portbook.lab.servers.program import Candidate, Program
+from tests.lab.plans import two_hosts
+
+WEB = ServicePlan("one", "server", "http", 80)
+
+
+def _prepare(path: str, service: ServicePlan, folder: str) -> Program:
+    return Program((path, service.name, folder), "1.2.3")
+
+
+FIRST = Candidate("first", "First", "first-server", _prepare, also=("openssl",))
+SECOND = Candidate("second", "Second", "second-server", _prepare)
+ROOTS = Candidate("roots", "Roots", "roots-server", _prepare, needs_users=True)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The programs that are installed; the servers of http, of ssh and of rdp are none but these three."""
+    present: set[str] = set()
+    known = {"http": (FIRST, SECOND), "ssh": (ROOTS,), "rdp": (ROOTS,)}
+    monkeypatch.setattr(programs, "CANDIDATES", known)
+    monkeypatch.setattr(programs, "installed", lambda name: f"/usr/sbin/{name}" if name in present else None)
+    return present
+
+
+def test_the_first_that_is_installed_serves(machine: set[str]) -> None:
+    version = ".".join(map(str, sys.version_info[:3]))
+    ours = choose(WEB, "/folder")
+    assert (ours.name, ours.product, ours.program.version) == ("python", "Python", version)
+    machine.add("second")
+    second = Program(("/usr/sbin/second", "one", "/folder"), "1.2.3")
+    assert choose(WEB, "/folder") == Chosen("second", "Second", second)
+    machine.add("first")
+    assert choose(WEB, "/folder").name == "first"
+
+
+def test_a_plan_names_the_program_that_serves(machine: set[str]) -> None:
+    machine |= {"first", "second"}
+    assert choose(replace(WEB, program="second"), "/folder").name == "second"
+    assert choose(replace(WEB, program="python"), "/folder").name == "python"
+    machine.discard("second")
+    with pytest.raises(Unavailable, match=r"one needs one of these packages: second-server; portbook lab install"):
+        choose(replace(WEB, program="second"), "/folder")
+
+
+def test_what_only_ours_can_do_is_ours(machine: set[str]) -> None:
+    machine.add("first")
+    plan = replace(WEB, options=(("reuse_port", True), ("keep_alive", False)), address="::1")
+    chosen = choose(plan, "/folder")
+    assert chosen.name == "python"
+    assert chosen.program.argv[1:] == (
+        *("-m", "portbook.lab.serve", "http", "--name", "one", "--port", "80", "--transport", "tcp"),
+        *("--address", "::1", "--reuse-port", "--no-keep-alive"),
+    )
+    # What a real server does anyway is no reason against one; and a plan that names one has it.
+    assert choose(replace(WEB, options=(("keep_alive", True),)), "/folder").name == "first"
+    assert choose(replace(plan, program="first"), "/folder").name == "first"
+
+
+def test_our_own_serves_every_transport_that_is_planned() -> None:
+    plan = ServicePlan("one", "server", "echo", 7, ("udp", "tcp"))
+    argv = choose(plan, "/folder").program.argv
+    assert argv[argv.index("--port") :] == ("--port", "7", "--transport", "udp", "--transport", "tcp")
+
+
+def test_a_server_that_is_not_there_is_told_with_its_packages(machine: set[str]) -> None:
+    with pytest.raises(Unavailable, match=r"one needs one of these packages: roots-server; portbook lab install"):
+        choose(replace(WEB, kind="rdp"), "/folder")
+
+
+def test_a_server_that_must_become_another_user_needs_more_than_one(
+    machine: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.add("roots")
+    assert choose(replace(WEB, kind="rdp"), "/folder").name == "roots"
+    monkeypatch.setattr(programs, "may_become_others", lambda: False)
+    with pytest.raises(Unavailable, match="one has no server that works without root: run portbook lab as root"):
+        choose(replace(WEB, kind="rdp"), "/folder")
+    # Our own works without.
+    assert choose(replace(WEB, kind="ssh"), "/folder").name == "python"
+
+
+def test_the_packages_of_a_scenario(machine: set[str]) -> None:
+    plan = two_hosts(WEB, replace(WEB, name="two", kind="echo"), replace(WEB, name="three", kind="ssh"))
+    assert packages(plan) == ("iproute2", "first-server", "openssl", "roots-server")
+    # What is installed need not give way to what would be preferred.
+    machine.add("second")
+    assert packages(plan) == ("iproute2", "second-server", "roots-server")
+    machine.add("first")
+    assert packages(plan) == ("iproute2", "first-server", "openssl", "roots-server")
+    named = replace(plan, services=(replace(WEB, program="second"), replace(WEB, name="two", program="python")))
+    assert packages(named) == ("iproute2", "second-server")
 
 
 @pytest.mark.parametrize(
-    ("name", "needed"),
-    [
-        ("web-ftp", ("iproute2", "nginx-light")),
-        ("client-server", ("iproute2", "nginx-light", "openssh-server")),
-        ("gateway", ("iproute2", "nftables", "nginx-light")),
-        ("closed-doors", ("iproute2", "nftables", "nginx-light")),
-    ],
+    ("name", "firewalled"),
+    [("web-ftp", False), ("client-server", False), ("gateway", True), ("closed-doors", True)],
 )
-def test_the_packages_of_a_scenario(name: str, needed: tuple[str, ...]) -> None:
-    assert packages(scenario.load(name)) == needed
-
-
-def test_a_server_that_is_not_there_is_told() -> None:
-    with pytest.raises(Unavailable, match="nginx is not installed, or does not serve ssh"):
-        program_for(ServicePlan("one", "server", "ssh", 22), "/nowhere", "nginx")
+def test_a_scenario_with_a_firewall_or_a_gateway_needs_nftables(name: str, firewalled: bool) -> None:
+    needed = packages(scenario.load(name))
+    assert needed[0] == "iproute2"
+    assert ("nftables" in needed) == firewalled
 
 
 def test_a_plan_becomes_a_command() -> None:

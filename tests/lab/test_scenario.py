@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from portbook.errors import BadQuestion
 from portbook.lab import plan_file, scenario
 from portbook.lab.plan_file import parse
+from portbook.lab.plan_section import Section
 from portbook.lab.scenario import ClientPlan, HostPlan, Network, Published, Rule, ServicePlan, Step
 
 WHOLE = """
@@ -113,7 +114,7 @@ def test_a_whole_file_becomes_the_plan() -> None:
     assert made.host("router").masquerade
     assert made.services == (
         ServicePlan("web", "server", "http", 80, options=(("keep_alive", False),)),
-        ServicePlan("time", "server", "echo", 7, "udp", "10.1.2.3", autostart=False),
+        ServicePlan("time", "server", "echo", 7, ("udp",), "10.1.2.3", autostart=False),
     )
     assert made.service("web") is made.services[0]
     assert made.clients == (ClientPlan("client", "http", "server", 80, source_port=1099, count=2),)
@@ -176,11 +177,18 @@ def test_a_host_is_reached_on_the_network_that_both_are_on() -> None:
         (
             'kind = "http"',
             'kind = "gopher"',
-            "services.web.kind must be one of: http, ftp, ssh, echo, sink; not gopher",
+            "services.web.kind must be one of: http, https, ftp, ssh, telnet, smtp, ",
         ),
         ("port = 80", "port = 65536", "services.web.port must be a whole number from 1 to 65535; not 65536"),
         ("port = 80", "port = true", "must be a whole number"),
         ("port = 80", 'port = 80\ntransport = "udp"', "services.web.transport must be one of: tcp; not udp"),
+        ('transport = "udp"', 'transport = ["udp", "sctp"]', "time.transport must be one of: tcp, udp; not sctp"),
+        ('transport = "udp"', "transport = []", "services.time.transport is empty; leave it out for all of them"),
+        ('transport = "udp"', "transport = 17", "services.time.transport must be one of: tcp, udp; not 17"),
+        ('transport = "udp"', 'transport = ["udp", "udp"]', "services.time.transport has udp twice"),
+        ("port = 80", 'port = 80\nprogram = "sshd"', "services.web.program must be one of: nginx, "),
+        ("port = 80", "port = 80\nprogram = true", "services.web.program must be one of: nginx, "),
+        ("port = 7\n", 'port = 7\nprogram = "nginx"\n', "services.time.program must be one of: python; not nginx"),
         ('address = "10.1.2.3"', 'address = "10.1.2.4"', "time.address must be one of: 10.1.2.3, 127.0.0.1, ::1"),
         ("keep_alive = false", "keep_alive = 0", "services.web.keep_alive must be true or false; not 0"),
         ("source_port = 1099", "source_port = 65535", "clients[1].source_port with a count of 2 goes beyond"),
@@ -192,6 +200,11 @@ def test_a_host_is_reached_on_the_network_that_both_are_on() -> None:
         ('start = "time"', "", "steps[1].start: a step has one of: start, stop, ask"),
         ('stop = "web"', 'stop = "web"\nstart = "time"', "steps[2].start: a step has one of"),
         ('stop = "web"', 'stop = "web"\nexpect = "silent"', "steps[2].expect is not known; there are: text, stop"),
+        ('stop = "web"', 'stop = "time"', "steps[2].stop: time is not up by then"),
+        ("port = 7\n", "port = 7\noptional = true\n", "steps[1].start: time is optional, so no step can count on it"),
+        ("port = 80\n", "port = 80\noptional = true\n", "steps[2].stop: web is optional, so no step can count"),
+        ("port = 7\n", "port = 7\noptional = 1\n", "services.time.optional must be true or false; not 1"),
+        ('start = "time"', 'start = "web"', "steps[1].start: web is up by then"),
         ('expect = "refused"', 'expect = "silent"', "steps[1].expect must be one of: answered, refused; not silent"),
         ('family = "ipv6"', "familie = 6", "steps[3].ask.familie is not known"),
         ('port = 7, family = "ipv6"', 'family = "ipv6"', "mine.toml: steps[3].ask.port is missing"),
@@ -218,6 +231,44 @@ def test_a_mistake_is_told_with_its_key_and_what_would_be_right(old: str, new: s
 )
 def test_what_is_no_scenario_at_all_is_told(text: str, said: str) -> None:
     assert said in message(text)
+
+
+@pytest.mark.parametrize(
+    ("said", "transports"),
+    [
+        ('transport = "udp"', ("udp",)),
+        ('transport = ["udp"]', ("udp",)),
+        ('transport = ["udp", "tcp"]', ("udp", "tcp")),
+        ("", ("tcp", "udp")),
+    ],
+)
+def test_a_service_has_all_of_its_transports_or_those_it_names(said: str, transports: tuple[str, ...]) -> None:
+    made = parse(changed('transport = "udp"', said).encode(), "mine.toml")
+    assert made.service("time").transports == transports
+
+
+def test_a_service_may_name_its_program() -> None:
+    for program in ("nginx", "python"):
+        named = changed("port = 80", f'port = 80\nprogram = "{program}"')
+        assert parse(named.encode(), "mine.toml").service("web").program == program
+    assert parse(WHOLE.encode(), "mine.toml").service("web").program is None
+
+
+def test_a_service_may_come_and_go_more_than_once() -> None:
+    steps = "".join(f'[[steps]]\ntext = "a"\n{one} = "web"\n' for one in ("start", "stop", "start"))
+    assert len(parse((WHOLE + steps).encode(), "mine.toml").steps) == 6
+    again = WHOLE + steps + '[[steps]]\ntext = "a"\nstart = "web"\n'
+    assert "steps[7].start: web is up by then" in message(again)
+    # One that was refused did not come up.
+    assert "steps[4].stop: time is not up by then" in message(WHOLE + '[[steps]]\ntext = "a"\nstop = "time"\n')
+
+
+def test_services_of_two_transports_may_have_one_port() -> None:
+    more = '\n[services.other]\nhost = "server"\nkind = "echo"\nport = 80\ntransport = "{}"\n'
+    udp = WHOLE.replace("[[clients]]", more.format("udp") + "[[clients]]")
+    assert len(parse(udp.encode(), "a").services) == 3
+    tcp = WHOLE.replace("[[clients]]", more.format("tcp") + "[[clients]]")
+    assert "services.other.port is held by web already" in message(tcp)
 
 
 def test_two_services_that_start_by_themselves_cannot_have_one_port() -> None:
@@ -254,13 +305,15 @@ def test_a_file_is_loaded_by_its_path(tmp_path: Path) -> None:
 def test_what_ships_is_whole_and_in_the_order_of_the_course() -> None:
     files = {path.stem for path in Path(plan_file.FOLDER).glob("*.toml")}
     assert files == set(plan_file.ORDER)
-    assert [name for name, _ in scenario.names()] == list(plan_file.ORDER)
+    assert [made.name for made in plan_file.all_shipped()] == list(plan_file.ORDER)
     for name in plan_file.ORDER:
         made = scenario.load(name)
         assert made.story
         assert made.services
         for host in made.hosts:
             versions = {ip_interface(address).version for _, address in host.addresses}
+            if (host.name, "dhcp-client") in {(service.host, service.kind) for service in made.services}:
+                versions.add(4)  # it is given one
             assert versions == {4, 6}
 
 
@@ -318,7 +371,7 @@ def test_any_value_anywhere_is_read_or_told_of(where: tuple[object, ...], value:
         within[where[-1]] = value
     told = "mine.toml: "
     try:
-        plan_file._Reader("mine.toml").scenario(plan_file._Section("mine.toml", "", content))
+        plan_file._Reader("mine.toml").scenario(Section("mine.toml", "", content))
     except BadQuestion as error:
         told = str(error)
     assert told.startswith("mine.toml: ")
@@ -331,6 +384,6 @@ def test_any_bytes_are_told_of(data: bytes) -> None:
 
 
 def test_the_example_in_the_documents_is_right() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "lab.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "scenarios.md").read_text(encoding="utf-8")
     made = parse(text.partition("```toml\n")[2].partition("```")[0].encode(), "mine.toml")
     assert [step.expect for step in made.steps] == ["silent"]

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
+from argparse import ArgumentParser
+from contextlib import contextmanager, suppress
 
 from portbook.cli.arguments import Output, Parser, show
 from portbook.cli.context import ExitCode
 from portbook.cli.main import split_verb
 from portbook.cli.verbs import VERBS
 from portbook.errors import N_, BadQuestion, Unavailable
+from portbook.output.formats import deliver
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from portbook.cli.context import Context
     from portbook.columns import Column, Table
@@ -38,6 +41,7 @@ _SPARE = ("client_after", "server_after", "translated_by", "program", "transport
 _EVENTS = {
     "host": N_("host {name}: {detail}"),
     "service": N_("service {name} ({place}): {detail}"),
+    "left-out": N_("service {name} ({place}) is left out; it needs: {detail}"),
     "client": N_("client on {name} to {place}: {detail}"),
 }
 
@@ -52,11 +56,14 @@ _OUTCOMES = {
 
 
 def parser(context: Context) -> Parser:
-    """Return the parser of this verb, which knows what can be done and not yet with what."""
+    """Return the parser of this verb, with one below it for each of ACTIONS."""
     _ = context.gettext
-    made = Parser("lab", VERBS["lab"], context, raw=True)
-    made.add_argument("action", nargs="?", choices=tuple(ACTIONS), metavar=_("ACTION"), help=_("see below"))
-    made.epilog = "\n".join(f"  portbook lab {name:<8}  {_(help_)}" for name, help_ in ACTIONS.items())
+    made = Parser("lab", VERBS["lab"], context)
+    made.epilog = _("portbook lab ACTION --help tells more of one")
+    actions = made.add_subparsers(title=_("actions"), metavar=_("ACTION"), parser_class=ArgumentParser)
+    for name, summary in ACTIONS.items():
+        below = action_parser(name, context)
+        actions.add_parser(name, parents=[below], help=_(summary), description=_(summary), add_help=False)
     made.share(table=False)
     return made
 
@@ -70,6 +77,8 @@ def action_parser(action: str, context: Context) -> Parser:
         add("scenario", metavar=_("NAME|FILE"), help=_("a scenario that ships, or a file: ./mine.toml"))
     if action in ("exec", "capture", "cut", "restore"):
         add("host", metavar=_("HOST"), help=_("the name of a host"))
+    if action == "exec":
+        add("command", nargs="*", metavar=_("COMMAND"), help=_("stands behind --: exec server -- ss -tn"))
     if action == "up":
         add("--foreground", action="store_true", help=_("stay until Ctrl-C, and end the lab then"))
     if action == "show":
@@ -81,7 +90,9 @@ def action_parser(action: str, context: Context) -> Parser:
     if action == "down":
         add("name", nargs="?", metavar=_("NAME"), help=_("the name of a lab, where several are up"))
         add("--all", action="store_true", help=_("end all of this user's labs"))
-    if action not in ("list", "install"):
+    if action == "up":
+        add("--lab", metavar=_("NAME"), help=_("the name that the lab gets, else that of the scenario"))
+    elif action not in ("list", "install"):
         add("--lab", metavar=_("NAME"), help=_("the name of the lab, where several are up"))
     made.share(table=action in ("list", "show"))
     return made
@@ -92,7 +103,8 @@ def run(arguments: Sequence[str], context: Context) -> int:
     own, command = _split_command(arguments)
     action, rest = split_verb(own)
     if action not in ACTIONS:
-        if parser(context).read(own) is None:
+        if "--help" in own or "-h" in own:
+            context.stdout.write(parser(context).format_help())
             return ExitCode.YES
         raise BadQuestion(N_("what is to be done? portbook lab takes one of: {actions}"), actions=", ".join(ACTIONS))
     found = action_parser(action, context).read(rest)
@@ -103,6 +115,12 @@ def run(arguments: Sequence[str], context: Context) -> int:
     if not sys.platform.startswith("linux"):
         raise Unavailable(N_("a lab is made of Linux's namespaces, which this system has not; use a Linux machine"))
     if action == "exec":
+        if found.command:
+            raise BadQuestion(
+                N_("the command stands behind --: portbook lab exec {host} -- {command}"),
+                host=found.host,
+                command=" ".join(found.command),
+            )
         from portbook.lab.hosts import enter
         from portbook.lab.state import find
 
@@ -122,8 +140,10 @@ def _list(found: argparse.Namespace, context: Context) -> ExitCode:
     from portbook.lab.state import SCENARIO_COLUMNS, scenarios
 
     output = Output.of(found, SCENARIO_COLUMNS)
+    table = scenarios(context.gettext)
     names = [column.name for column in SCENARIO_COLUMNS]
-    return show(output.arrange(scenarios(), output.shown(names, names)), output, context)
+    brief = [name for name in names if name != "hosts" and (name != "missing" or any(_values(table, name)))]
+    return show(output.arrange(table, output.shown(brief, names)), output, context)
 
 
 def _up(found: argparse.Namespace, context: Context) -> ExitCode:
@@ -131,8 +151,9 @@ def _up(found: argparse.Namespace, context: Context) -> ExitCode:
     from portbook.lab.scenario import load
 
     def report(event: Event) -> None:
-        context.stdout.write(_words(event, context) + "\n")
-        context.stdout.flush()
+        # Whoever read has enough; the lab is wanted all the same.
+        with suppress(BrokenPipeError):
+            deliver((_words(event, context) + "\n",), context.stdout)
 
     try:
         state, bound = up(load(found.scenario), report, found.lab, bound=found.foreground)
@@ -151,21 +172,30 @@ def _up(found: argparse.Namespace, context: Context) -> ExitCode:
 
 def _words(event: Event, context: Context) -> str:
     """Return what came about as lines for a reader."""
-    from portbook.output.clean import clean
-
     if event.kind in ("lab", "step"):
-        # What ships is translated; what users write themselves stays as it is.
-        text = clean(context.gettext(event.name))
-        return f"{text}\n    {clean(event.detail)}" if event.detail else text
+        lines = [_own_words(event.name, context), *([_own_words(event.detail, context)] if event.detail else [])]
+        if context.on_terminal and event.kind == "lab":
+            from textwrap import wrap
+
+            lines[1:] = [part for line in lines[1:] for part in wrap(line, 100)]
+        return "\n    ".join(lines)
     parts = [f"{count} {context.gettext(_OUTCOMES[outcome])}" for outcome, count in event.outcomes.items()]
     parts += [f"{server} {count}" for server, count in event.servers.items()]
     values = {"name": event.name, "detail": event.detail or ", ".join(parts), "place": event.place}
     return context.words(_EVENTS[event.kind], values)
 
 
+def _own_words(text: str, context: Context) -> str:
+    """Return a text of a scenario in the reader's language, where it is one that ships; cleaned where it is not."""
+    from portbook.output.clean import clean
+
+    translated = context.gettext(text)
+    return clean(text) if translated == text else translated
+
+
 def _show(found: argparse.Namespace, context: Context) -> ExitCode:
     from portbook.lab import show as tables
-    from portbook.lab.state import find
+    from portbook.lab.state import find, is_up
 
     declared: tuple[Column, ...] = tables.CONVERSATION_COLUMNS
     if found.listeners:
@@ -189,7 +219,16 @@ def _show(found: argparse.Namespace, context: Context) -> ExitCode:
         return show(answer(), output, context, _SPARE)
     from portbook.cli.watching import watch
 
-    return watch(answer, output, context, 1.0)
+    def next_answer() -> Table:
+        if not is_up(state):
+            raise ProcessLookupError
+        return answer()
+
+    try:
+        return watch(next_answer, output, context, 1.0)
+    except ProcessLookupError:
+        context.say(N_("the lab {lab} has ended"), lab=state.name)
+        return ExitCode.YES
 
 
 def _absent(table: Table) -> set[str]:
@@ -207,35 +246,48 @@ def _capture(found: argparse.Namespace, context: Context) -> ExitCode:
     from portbook.lab.capture import capture, packet_socket
     from portbook.lab.state import find
 
-    stopped = False
+    state = find(found.lab)
+    with packet_socket(state, found.host) as packets, _stopped_or_ended(state.host(found.host).pid) as over:
+        try:
+            with open(found.output, "wb") as file:
+                context.say(N_("capturing on {host}; Ctrl-C ends it"), host=found.host)
+                count = capture(packets, file, lambda _: not over())
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise Unavailable(
+                N_("{path} cannot be written: {reason}"), path=found.output, reason=error.strerror
+            ) from error
+    context.say(N_("packets captured: {count}"), count=count)
+    return ExitCode.YES
 
-    def wanted(_: int) -> bool:
-        return not stopped
+
+@contextmanager
+def _stopped_or_ended(pid: int) -> Iterator[Callable[[], bool]]:
+    """Give what tells whether a signal asks to stop, or the process of that PID has ended."""
+    import select
+    import signal
+
+    stopped = False
 
     def stop(*_: object) -> None:
         nonlocal stopped
         stopped = True
 
-    import signal
-
-    state = find(found.lab)
-    with packet_socket(state, found.host) as packets:
-        try:
-            file = open(found.output, "wb")  # noqa: SIM115
-        except OSError as error:
-            raise BadQuestion(
-                N_("{path} cannot be written: {reason}"), path=found.output, reason=error.strerror
-            ) from error
-        held = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            with file:
-                context.say(N_("capturing on {host}; Ctrl-C ends it"), host=found.host)
-                count = capture(packets, file, wanted)
-        finally:
-            for number, handler in held.items():
-                signal.signal(number, handler)
-    context.say(N_("packets captured: {count}"), count=count)
-    return ExitCode.YES
+    process = select.poll()
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        yield lambda: True
+        return
+    process.register(descriptor, select.POLLIN)
+    held = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: stopped or bool(process.poll(0))
+    finally:
+        os.close(descriptor)
+        for number, handler in held.items():
+            signal.signal(number, handler)
 
 
 def _cut(found: argparse.Namespace, context: Context) -> ExitCode:

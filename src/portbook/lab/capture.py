@@ -11,6 +11,7 @@ import os
 import socket
 import struct
 import time
+from contextlib import suppress
 
 from portbook.errors import N_, Unavailable
 from portbook.lab.namespaces import entry
@@ -56,7 +57,8 @@ def packet_socket(state: LabState, host: str) -> socket.socket:
                     entered()
                     made = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL_PROTOCOLS))
                     made.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-                    made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
+                    with suppress(PermissionError):  # some kernels want root's rights outside as well
+                        made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _RECEIVE_BUFFER)
                     socket.send_fds(there, [b"1"], [made.fileno()])
                 finally:
                     os._exit(0)
@@ -92,7 +94,7 @@ def _take(packets: socket.socket, file: BinaryIO) -> int:
     """Write the next packet; 0 where none comes."""
     try:
         while True:
-            packet, ancillary, _, sender = packets.recvmsg(LONGEST, 64, socket.MSG_TRUNC)
+            packet, ancillary, _, sender = packets.recvmsg(LONGEST, 64)
             # On the loopback device each packet is seen going out and coming in.
             if not (sender[0] == "lo" and sender[2] == _OUTGOING):
                 break

@@ -1,4 +1,4 @@
-"""A small FTP server (RFC 959, with EPSV and EPRT of RFC 2428): anonymous, one file, passive and active mode.
+"""A small FTP server (RFC 959, with EPSV and EPRT of RFC 2428): anonymous, two files, passive and active mode.
 
 It serves from memory and touches no file system. It knows one control connection at a time; who listens for them
 is in serve.py.
@@ -10,12 +10,14 @@ import asyncio
 import socket
 from contextlib import closing, suppress
 
+from portbook.lab.ftp_files import files
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
     from collections.abc import Awaitable, Callable
 
-FILES = {"harbour.txt": b"Ships that came and went are written in the port book.\r\n"}
+FILES = {name: text.encode() for name, text in files().items()}
 """What can be fetched."""
 
 ENOUGH = 10.0
@@ -48,6 +50,7 @@ class FtpSession:
             "PORT": self.do_port,
             "EPRT": self.do_eprt,
             "LIST": self.do_list,
+            "NLST": self.do_nlst,
             "RETR": self.do_retr,
         }
 
@@ -116,7 +119,7 @@ class FtpSession:
         self.reply(257, '"/" is the current folder')
 
     async def do_type(self, argument: str) -> None:
-        """TYPE: ASCII or image; the one file is the same in both."""
+        """TYPE: ASCII or image; the files are the same in both."""
         known = argument.upper().split(" ")[0] in ("A", "I")
         self.reply(200 if known else 504, f"Type {argument.upper()}" if known else "Type A or I")
 
@@ -172,6 +175,10 @@ class FtpSession:
         lines = [f"-r--r--r-- 1 ftp ftp {len(data):>8} Jan  1 00:00 {name}\r\n" for name, data in FILES.items()]
         await self.send_data("".join(lines).encode())
 
+    async def do_nlst(self, _argument: str) -> None:
+        """NLST: the names alone."""
+        await self.send_data("".join(f"{name}\r\n" for name in FILES).encode())
+
     async def do_retr(self, argument: str) -> None:
         """RETR."""
         data = FILES.get(argument.removeprefix("/"))
@@ -185,7 +192,7 @@ class FtpSession:
         self.reply(221, "Goodbye")
 
     async def send_data(self, data: bytes) -> None:
-        """Send a file over a data connection of its own."""
+        """Send a file over a data connection of its own, however long the client takes to read it."""
         loop = asyncio.get_running_loop()
         if self.waiting is None and self.target is None:
             self.reply(425, "Use PASV, EPSV, PORT or EPRT first")
@@ -194,13 +201,19 @@ class FtpSession:
         await self.writer.drain()
         try:
             async with asyncio.timeout(ENOUGH):
-                with closing(await self.data_connection()) as connection:
-                    await loop.sock_sendall(connection, data)
-            self.reply(226, "Transfer complete")
+                connection = await self.data_connection()
         except OSError:  # a TimeoutError is one
             self.reply(425, "No data connection")
+            return
         finally:
             self.forget_data()
+        with closing(connection):
+            try:
+                await loop.sock_sendall(connection, data)
+            except OSError:
+                self.reply(426, "The data connection was ended")
+                return
+        self.reply(226, "Transfer complete")
 
     async def data_connection(self) -> socket.socket:
         """Return the data connection: accepted in passive mode, begun in active mode. Raises OSError.

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 import subprocess
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from portbook.errors import N_, BadQuestion, Unavailable
 from portbook.lab import namespaces
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
     from portbook.lab.scenario import HostPlan, Scenario
     from portbook.lab.state import LabState
+
+
+FOLDER = "/run/lab"
+"""Where a host finds its lab's folder: a short path, since that of a UNIX socket has 107 bytes (unix(7))."""
 
 
 def hosts_file(scenario: Scenario) -> str:
@@ -82,7 +86,7 @@ def _be_init(scenario: Scenario, host: HostPlan, names: str, writing: int, kept:
         namespaces.mount("none", "/", None, namespaces.MS_REC | namespaces.MS_PRIVATE)
         _hide_machine(os.path.dirname(names))
         if os.path.exists("/etc/hosts"):
-            namespaces.mount(names, "/etc/hosts", None, namespaces.MS_BIND)
+            namespaces.mount(f"{FOLDER}/{os.path.basename(names)}", "/etc/hosts", None, namespaces.MS_BIND)
         quiet = namespaces.MS_NOSUID | namespaces.MS_NODEV | namespaces.MS_NOEXEC
         namespaces.mount("proc", "/proc", "proc", quiet)
         for path, text in settings(scenario, host).items():
@@ -103,13 +107,12 @@ def _be_init(scenario: Scenario, host: HostPlan, names: str, writing: int, kept:
 def _hide_machine(lab: str) -> None:
     """Give the host a /run and a /sys of its own, so that it meets no daemon and no interface of the machine.
 
-    The folder of the lab, which may lie in /run, stays in its place.
+    In this /run it finds the folder of the lab.
     """
     held = os.open(lab, os.O_PATH | os.O_DIRECTORY)
     namespaces.mount_empty("/run")
-    if lab.startswith("/run/"):
-        os.makedirs(lab)
-        namespaces.mount(f"/proc/self/fd/{held}", lab, None, namespaces.MS_BIND)
+    os.mkdir(FOLDER)
+    namespaces.mount(f"/proc/self/fd/{held}", FOLDER, None, namespaces.MS_BIND)
     os.close(held)
     try:
         namespaces.mount("sysfs", "/sys", "sysfs", namespaces.MS_NOSUID | namespaces.MS_NODEV | namespaces.MS_NOEXEC)
@@ -167,6 +170,7 @@ def enter(state: LabState, host: str, argv: Sequence[str]) -> int:
 
     Raises BadQuestion where the host or the command is not there.
     """
+    terminal = _terminal()
     held = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGQUIT)}
     try:
         with inside(state, host) as entered:
@@ -176,6 +180,22 @@ def enter(state: LabState, host: str, argv: Sequence[str]) -> int:
             N_("{command} cannot be run on {host}: {reason}"), command=argv[0], host=host, reason=error.strerror
         ) from error
     finally:
+        if terminal is not None:
+            # A shell inside cannot give it back: to it there is no process group out here.
+            held[signal.SIGTTOU] = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+            with suppress(OSError):  # it may have been hung up
+                os.tcsetpgrp(terminal, os.getpgrp())
         for number, handler in held.items():
             signal.signal(number, handler)
     return 128 - code if code < 0 else code
+
+
+def _terminal() -> int | None:
+    """Return the descriptor of the terminal that this process is in the foreground of."""
+    for descriptor in range(3):
+        try:
+            if os.tcgetpgrp(descriptor) == os.getpgrp():
+                return descriptor
+        except OSError:
+            continue  # it is no terminal, or that of others
+    return None

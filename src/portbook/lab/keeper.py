@@ -22,7 +22,18 @@ from portbook.lab import namespaces
 from portbook.lab.hosts import close_all_but
 from portbook.lab.network import needed_programs
 from portbook.lab.raising import Raising
-from portbook.lab.state import DYING_SECONDS, Event, LabState, claim, clear_dead, find, remove, running, started_at
+from portbook.lab.state import (
+    DYING_SECONDS,
+    Event,
+    LabState,
+    claim,
+    clear_dead,
+    find,
+    is_whole,
+    remove,
+    running,
+    started_at,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +43,7 @@ if TYPE_CHECKING:
     from portbook.lab.scenario import Scenario
 
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_LOOKING_MILLISECONDS = 1000
 
 
 def up(
@@ -171,7 +183,7 @@ class _Keeper:
                 os.kill(wire, signal.SIGKILL)
                 # It is only reaped once every process in its PID namespace is gone.
                 os.waitpid(wire, 0)
-            remove(self.folder)
+            remove(self.folder, self.lock)
             os._exit(0)
 
     def _leave_caller(self) -> None:
@@ -192,14 +204,17 @@ class _Keeper:
         self.signalled = signalled
 
     def _wait(self, wire: int, risen: int) -> None:
-        """Return when the wire has ended, a signal says so, or the caller ended before the lab was up."""
+        """Return when the wire has ended, a signal says so, or the caller ended before the lab was up.
+
+        Also when somebody has removed the lab's folder: nobody could find the lab any more to end it.
+        """
         ended = os.pidfd_open(wire)
         watched = select.poll()
         watched.register(ended, select.POLLIN)
         watched.register(self.signalled, select.POLLIN)
         watched.register(self.events, 0)  # an error, once nobody reads
-        while True:
-            ready = dict(watched.poll())
+        while is_whole(self.folder, self.lock):
+            ready = dict(watched.poll(_LOOKING_MILLISECONDS))
             if ended in ready or self.signalled in ready:
                 return
             if self.events in ready:

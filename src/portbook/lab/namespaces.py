@@ -143,7 +143,10 @@ def entry(pid: int, inode: int, whole: bool = True) -> Iterator[Callable[[], Non
 
 def _enter(opened: list[tuple[int, int]], whole: bool) -> None:
     libc = _libc()
-    folder = os.getcwd()
+    try:
+        folder = os.getcwd()
+    except FileNotFoundError:
+        folder = "/"  # it has been removed
     be_readable()
     # Inside, /proc is the host's, in which this process is not.
     descriptors = [int(name) for name in os.listdir("/proc/self/fd")] if whole else []
@@ -178,6 +181,16 @@ def _close(descriptor: int) -> None:
         return  # that of the list itself
 
 
+def _stop_as(child: int) -> None:
+    """Stop with all of this job, as the child has stopped, and have it go on when the job does.
+
+    A child in this process group was stopped with it by the terminal, and goes on with it.
+    """
+    if os.getpgid(child) != os.getpgrp():
+        os.kill(0, signal.SIGSTOP)
+        os.killpg(os.getpgid(child), signal.SIGCONT)
+
+
 def _stand_for(child: int, signals: set[signal.Signals]) -> NoReturn:
     """Pass on every signal that a process sent, and end as the child ends."""
     try:
@@ -188,8 +201,11 @@ def _stand_for(child: int, signals: set[signal.Signals]) -> NoReturn:
                 if info.si_code <= 0:
                     os.kill(child, info.si_signo)
                 continue
-            found, status = os.waitpid(child, os.WNOHANG)
+            found, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
             if not found:
+                continue
+            if os.WIFSTOPPED(status):
+                _stop_as(child)
                 continue
             if os.WIFSIGNALED(status):
                 number = os.WTERMSIG(status)

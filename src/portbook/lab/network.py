@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from portbook.lab.scenario import HostPlan, Rule, Scenario
+    from portbook.lab.scenario import Family, HostPlan, Rule, Scenario
     from portbook.lab.state import HostState, LabState
 
 _PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
@@ -30,14 +30,22 @@ _REJECTIONS = {
 }
 
 
+def needed_packages(scenario: Scenario) -> dict[str, str]:
+    """Return the packages of `ip`, and of `nft` where it is needed, by these names."""
+    routed = any(firewall(scenario, host) for host in scenario.hosts)
+    return {"ip": "iproute2", "nft": "nftables"} if routed else {"ip": "iproute2"}
+
+
+def find_program(name: str) -> str | None:
+    """Return the path of a program, also where the reader's PATH lacks the system's; None where there is none."""
+    return which(name, path=f"{os.environ.get('PATH', '')}:{_PATH}")
+
+
 def needed_programs(scenario: Scenario) -> dict[str, str]:
     """Return the paths of `ip`, and of `nft` where it is needed. Raises Unavailable that names the package."""
-    wanted = {"ip": "iproute2"}
-    if any(firewall(scenario, host) for host in scenario.hosts):
-        wanted["nft"] = "nftables"
     found = {}
-    for name, package in wanted.items():
-        path = which(name, path=f"{os.environ.get('PATH', '')}:{_PATH}")
+    for name, package in needed_packages(scenario).items():
+        path = find_program(name)
         if path is None:
             raise Unavailable(
                 N_("{scenario} needs the program {program}; install the package {package}"),
@@ -84,8 +92,10 @@ def host_lines(scenario: Scenario, host: HostPlan, ipv6: bool = True) -> Iterato
     if host.gateway is None:
         return
     router = scenario.host(host.gateway)
-    shared = next(network for network in interfaces if network in router.networks())
-    for via in (router.on(shared, "ipv4"), router.on(shared, "ipv6") if ipv6 else None):
+    families: tuple[Family, ...] = ("ipv4", "ipv6") if ipv6 else ("ipv4",)
+    for family in families:
+        near = (router.on(network, family) for network in interfaces if host.on(network, family) is not None)
+        via = next((address for address in near if address is not None), None)
         if via is not None:
             yield f"route add default via {via}"
 
@@ -177,7 +187,7 @@ def restore(state: LabState, host: str) -> None:
 def _set_cables(state: LabState, host: HostState, to: str) -> None:
     place = state.hosts.index(host)
     lines = [f"link set {cable(place, number)} {to}\n" for number in range(host.interfaces)]
-    program = which("ip", path=f"{os.environ.get('PATH', '')}:{_PATH}") or "ip"
+    program = find_program("ip") or "ip"
     try:
         with entry(state.wire, state.wire_inode, whole=False) as entered:
             apply([program, "-batch", "-"], "".join(lines), entered)

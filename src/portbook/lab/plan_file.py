@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from portbook.lab.scenario import Family, Transport
 
 FOLDER = path.join(path.dirname(__file__), "scenarios")
-ORDER = ("web-ftp", "client-server", "port-conflict", "gateway", "many-clients", "closed-doors")
+ORDER = ("web-ftp", "client-server", "port-conflict", "gateway", "many-clients", "closed-doors", "main-ports")
 """The scenarios that ship, in the order of the course."""
 
 MOST_CLIENTS = 60000
@@ -92,6 +92,7 @@ class _Reader:
         self.blocks: dict[str, list[IPv4Network | IPv6Network]] = {}
         self.hosts: dict[str, HostPlan] = {}
         self.services: dict[str, ServicePlan] = {}
+        self.up: set[str] = set()
 
     def scenario(self, whole: Section) -> Scenario:
         """Return the whole."""
@@ -106,10 +107,11 @@ class _Reader:
         self.check_gateways(dict(hosts))
         for service, section in whole.tables("services"):
             self.services[service] = self.service(service, section)
+        self.up = {name for name, service in self.services.items() if service.autostart}
         made = Scenario(
             name,
             title,
-            story.strip(),
+            " ".join(story.split()),
             networks,
             tuple(self.hosts.values()),
             tuple(self.services.values()),
@@ -225,12 +227,12 @@ class _Reader:
         options = tuple(
             (one, section.truth(one, SERVICE_OPTIONS[one])) for one in SERVICE_OPTIONS if one in section.left
         )
-        autostart = section.truth("autostart", True)
+        autostart, optional = section.truth("autostart", True), section.truth("optional", False)
         programs = [one.name for one in CANDIDATES.get(kind, ())] + ["python"] * (kind in OURS)
         program = section.choice("program", tuple(programs), None)
         section.taken += SERVICE_OPTIONS
         section.end()
-        made = ServicePlan(name, host, kind, port, transports, address, options, autostart, program)
+        made = ServicePlan(name, host, kind, port, transports, address, options, autostart, program, optional)
         for other in self.services.values():
             same = (other.host, other.port) == (host, port) and set(other.transports) & set(transports)
             shared = ("reuse_port", True) in options and ("reuse_port", True) in other.options
@@ -299,8 +301,25 @@ class _Reader:
             step = Step(text, "ask", client=client, expect=section.choice("expect", _OUTCOMES, "answered"))
         elif given == ["start"]:
             service = section.choice("start", tuple(self.services))
+            if service in self.up:
+                raise section.wrong("start", N_("{file}: {key}: {service} is up by then"), service=service)
             step = Step(text, "start", service, expect=section.choice("expect", _OUTCOMES[:2], "answered"))
+            if step.expect == "answered":
+                self.up.add(service)
         else:
-            step = Step(text, "stop", section.choice("stop", tuple(self.services)))
+            service = section.choice("stop", tuple(self.services))
+            if service not in self.up:
+                raise section.wrong("stop", N_("{file}: {key}: {service} is not up by then"), service=service)
+            self.up.remove(service)
+            step = Step(text, "stop", service)
         section.end()
+        self.check_certain(step, section)
         return step
+
+    def check_certain(self, step: Step, section: Section) -> None:
+        """Refuse a step on a service that may be left out."""
+        asked = (step.client.server, step.client.port) if step.client is not None else None
+        for service in self.services.values():
+            if service.optional and (service.name == step.service or (service.host, service.port) == asked):
+                message = N_("{file}: {key}: {service} is optional, so no step can count on it")
+                raise section.wrong(step.action, message, service=service.name)

@@ -58,10 +58,12 @@ class Section:
         """Return one of some words."""
         value = self.take(name, default)
         if value is not default and value not in choices:
-            known = ", ".join(choices) or N_("none")
-            raise self.wrong(
-                name, N_("{file}: {key} must be one of: {choices}; not {value}"), choices=known, value=value
-            )
+            if not choices:
+                raise self.wrong(
+                    name, N_("{file}: {key} is {value}, but the file has nothing of its kind"), value=value
+                )
+            message = N_("{file}: {key} must be one of: {choices}; not {value}")
+            raise self.wrong(name, message, choices=", ".join(choices), value=value)
         return value
 
     def number(self, name: str, lowest: int, highest: int, default: object = REQUIRED) -> Any:
@@ -82,10 +84,12 @@ class Section:
         """Return one transport or a list of some; all of them where nothing is said."""
         value = self.take("transport", choices)
         given = tuple(value) if isinstance(value, (list, tuple)) else (value,)
-        for one in given:
+        for place, one in enumerate(given):
             if one not in choices:
                 message = N_("{file}: {key} must be one of: {choices}; not {value}")
                 raise self.wrong("transport", message, choices=", ".join(choices), value=one)
+            if one in given[:place]:
+                raise self.wrong("transport", N_("{file}: {key} has {value} twice"), value=one)
         if not given:
             raise self.wrong("transport", N_("{file}: {key} is empty; leave it out for all of them"))
         return given

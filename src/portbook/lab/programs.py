@@ -7,11 +7,25 @@ ours can do, it is serve.py's.
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from portbook.errors import N_, Unavailable
 from portbook.lab.scenario import SERVICE_OPTIONS
-from portbook.lab.servers import shells, web
+from portbook.lab.servers import (
+    chat,
+    clocks,
+    databases,
+    desktops,
+    dhcp,
+    ftp,
+    mail,
+    management,
+    names,
+    news,
+    shells,
+    telephony,
+    web,
+)
 from portbook.lab.servers.program import Program, installed, may_become_others
 
 TYPE_CHECKING = False
@@ -24,11 +38,34 @@ if TYPE_CHECKING:
 CANDIDATES: Mapping[str, tuple[Candidate, ...]] = {
     "http": web.HTTP,
     "https": web.HTTPS,
+    "ftp": ftp.FTP,
     "ssh": shells.SSH,
+    "syslog": management.SYSLOG,
+    "snmp": management.SNMP,
+    "ntp": clocks.CLOCKS,
+    "dhcp-client": dhcp.CLIENTS,
+    "dhcp": dhcp.SERVERS,
+    "dns": names.DNS,
+    "telnet": shells.TELNET,
+    "mysql": databases.MYSQL,
+    "postgresql": databases.POSTGRESQL,
+    "redis": databases.REDIS,
+    "memcached": databases.MEMCACHED,
+    "smtp": mail.SMTP,
+    "smtps": mail.SMTPS,
+    "pop3": mail.POP3,
+    "pop3s": mail.POP3,
+    "imap": mail.IMAP,
+    "imaps": mail.IMAP,
+    "nntp": news.NNTP,
+    "irc": chat.IRC,
+    "sip": telephony.SIP,
+    "rdp": desktops.RDP,
+    "vnc": desktops.VNC,
 }
 """The real servers of each kind, the preferred one first."""
 
-OURS = ("http", "ftp", "ssh", "echo", "sink")
+OURS = ("http", "https", "ftp", "ssh", "echo", "sink")
 """The kinds that Python's own server speaks."""
 
 
@@ -46,49 +83,73 @@ def choose(service: ServicePlan, folder: str) -> Chosen:
 
     Raises Unavailable that names the packages where there is none.
     """
-    named = service.program
+    present = _present(service)
+    allowed = [one for one in present if may_become_others() or not one.needs_users]
     # A real server has its own mind about these.
     ours = service.kind in OURS and any(value is not SERVICE_OPTIONS[option] for option, value in service.options)
-    rooted = False
-    for candidate in CANDIDATES.get(service.kind, ()):
-        if named not in (None, candidate.name) or (ours and named is None):
-            continue
+    for candidate in allowed if service.program is not None or not ours else ():
         path = installed(candidate.name)
-        if path is None:
-            continue
-        if candidate.needs_users and not may_become_others():
-            rooted = True
-            continue
-        return Chosen(candidate.name, candidate.product, candidate.prepare(path, service, folder))
-    if named in (None, "python") and service.kind in OURS:
+        if path is not None:
+            return Chosen(candidate.name, candidate.product, candidate.prepare(path, service, folder))
+    if service.program in (None, "python") and service.kind in OURS:
         return Chosen("python", "Python", _ours(service))
-    if rooted:
+    if present:
         raise Unavailable(
             N_("{service} has no server that works without root: run portbook lab as root"), service=service.name
         )
-    wanted = [one for one in CANDIDATES[service.kind] if named in (None, one.name)]
     raise Unavailable(
         N_(
             "{service} needs one of these packages: {packages}; portbook lab install installs what a scenario needs,"
             " without starting it on this host"
         ),
         service=service.name,
-        packages=", ".join(one.package for one in wanted),
+        packages=", ".join(one.package for one in _able(service)),
     )
 
 
-def packages(scenario: Scenario) -> tuple[str, ...]:
-    """Return the Debian packages that a scenario lacks or has: of its servers, and of what its network needs.
+def without_spare(scenario: Scenario) -> tuple[Scenario, tuple[ServicePlan, ...]]:
+    """Return a scenario without the optional services that no program here serves, and their clients; and these."""
+    left = tuple(one for one in scenario.services if one.optional and not _can_be_served(one))
+    places = {(one.host, one.port) for one in left}
+    return (
+        replace(
+            scenario,
+            services=tuple(one for one in scenario.services if one not in left),
+            clients=tuple(one for one in scenario.clients if (one.server, one.port) not in places),
+        ),
+        left,
+    )
 
-    Of each kind these are the packages of the server that would be used: the first installed, else the preferred.
-    """
+
+def _can_be_served(service: ServicePlan) -> bool:
+    if service.kind in OURS:
+        return True
+    return any(may_become_others() or not one.needs_users for one in _present(service))
+
+
+def _able(service: ServicePlan) -> tuple[Candidate, ...]:
+    """Return the servers that a service may have."""
+    return tuple(one for one in CANDIDATES.get(service.kind, ()) if service.program in (None, one.name))
+
+
+def _present(service: ServicePlan) -> tuple[Candidate, ...]:
+    """Return those that are installed."""
+    return tuple(one for one in _able(service) if all(map(installed, (one.name, *one.needs))))
+
+
+def packages(scenario: Scenario) -> tuple[str, ...]:
+    """Return the Debian packages that a scenario lacks or has: of its servers, and of what its network needs."""
     routed = scenario.rules or scenario.published or any(host.masquerade for host in scenario.hosts)
     wanted = ["iproute2", *(["nftables"] if routed else [])]
     for service in scenario.services:
-        able = [one for one in CANDIDATES.get(service.kind, ()) if service.program in (None, one.name)]
-        present = [one for one in able if installed(one.name) is not None]
-        wanted += [package for one in (present or able)[:1] for package in one.packages]
+        wanted += packages_of(service)
     return tuple(dict.fromkeys(wanted))
+
+
+def packages_of(service: ServicePlan) -> tuple[str, ...]:
+    """Return the Debian packages of the server that a service has: the first installed, else the preferred one."""
+    first = (_present(service) or _able(service))[:1]
+    return tuple(package for one in first for package in one.packages)
 
 
 def client_argv(plan: ClientPlan, address: str) -> tuple[str, ...]:

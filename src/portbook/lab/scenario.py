@@ -43,6 +43,8 @@ KINDS: dict[str, tuple[Transport, ...]] = {
     "sip": ("udp", "tcp"),
     "mysql": ("tcp",),
     "postgresql": ("tcp",),
+    "redis": ("tcp",),
+    "memcached": ("tcp",),
     "rdp": ("tcp",),
     "vnc": ("tcp",),
     "echo": ("tcp", "udp"),
@@ -113,7 +115,9 @@ class ServicePlan:
     """A service on a host; `kind` says what is spoken, `address` where alone it listens (None: everywhere).
 
     Options are pairs of a name and a truth: `reuse_address`, `reuse_port` (socket(7)), and `keep_alive` for http.
-    One without `autostart` waits for a step. `program` chooses a server where several serve this kind.
+    One without `autostart` waits for a step; an `optional` one is left out where nothing that serves it is
+    installed. `program` chooses a server where several serve this kind. `hosts` are
+    those of the lab, which a service is told when it is started: some name them, or lease addresses to them.
     """
 
     name: str
@@ -125,6 +129,8 @@ class ServicePlan:
     options: tuple[tuple[str, bool], ...] = ()
     autostart: bool = True
     program: str | None = None
+    optional: bool = False
+    hosts: tuple[HostPlan, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -231,10 +237,3 @@ def load(name: str) -> Scenario:
     if "/" in name or name.endswith(".toml"):
         return read(name)
     return read(shipped(name))
-
-
-def names() -> list[tuple[str, str]]:
-    """Return the names and the titles of the scenarios that ship."""
-    from portbook.lab.plan_file import all_shipped
-
-    return [(scenario.name, scenario.title) for scenario in all_shipped()]

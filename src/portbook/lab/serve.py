@@ -18,12 +18,15 @@ from itertools import product
 
 from portbook.lab.ftp_server import FtpSession
 from portbook.lab.programs import OURS
+from portbook.lab.scenario import ServicePlan
+from portbook.lab.servers.program import certificate
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from argparse import Namespace
     from asyncio import StreamReader, StreamWriter
     from collections.abc import Awaitable, Callable, Sequence
+    from ssl import SSLContext
 
     Conversation = Callable[[StreamReader, StreamWriter], Awaitable[None]]
 
@@ -94,6 +97,21 @@ def drop_rights(keep_low_ports: bool) -> None:
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
+def tls(options: Namespace) -> SSLContext:
+    """Return TLS with a certificate of its own for this host, which openssl makes. Raises OSError without it."""
+    import ssl
+    import subprocess
+    import tempfile
+
+    plan = ServicePlan(options.name, socket.gethostname(), options.kind, options.port)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    # Here, and not in /tmp: the folder that a service is run in goes with the lab, even if this is killed.
+    with tempfile.TemporaryDirectory(dir=os.getcwd()) as folder:
+        subprocess.run(certificate(plan, folder), check=True, capture_output=True)  # noqa: S603
+        context.load_cert_chain(f"{folder}/certificate.pem", f"{folder}/key.pem")
+    return context
+
+
 def http(name: str, keep_alive: bool) -> Conversation:
     """Return what an HTTP/1.1 server does with a connection (RFC 9112): it answers every request with its name.
 
@@ -150,7 +168,7 @@ async def sink(reader: StreamReader, _writer: StreamWriter) -> None:
 
 def conversation(options: Namespace) -> Conversation:
     """Return what the server does with one connection."""
-    if options.kind == "http":
+    if options.kind in ("http", "https"):
         return http(options.name, options.keep_alive)
     if options.kind == "ftp":
         return FtpSession.converse
@@ -168,8 +186,8 @@ def _answer_datagrams(bound: socket.socket, replies: bool) -> None:
         return
 
 
-async def serve(options: Namespace, sockets: Sequence[socket.socket]) -> None:
-    """Serve on the bound sockets until a signal ends the process."""
+async def serve(options: Namespace, sockets: Sequence[socket.socket], context: SSLContext | None) -> None:
+    """Serve on the bound sockets until a signal ends the process, inside TLS where it is given."""
     loop = asyncio.get_running_loop()
     converse = conversation(options)
 
@@ -185,7 +203,7 @@ async def serve(options: Namespace, sockets: Sequence[socket.socket]) -> None:
         if bound.type == socket.SOCK_DGRAM:
             loop.add_reader(bound, _answer_datagrams, bound, options.kind == "echo")
         else:
-            await asyncio.start_server(guarded, sock=bound, backlog=BACKLOG)
+            await asyncio.start_server(guarded, sock=bound, backlog=BACKLOG, ssl=context)
     await asyncio.Event().wait()
 
 
@@ -205,7 +223,7 @@ def options_from(arguments: Sequence[str]) -> Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a server until a signal ends it; 1 when it cannot have its port."""
+    """Run a server until a signal ends it; 1 when it cannot have its port or a certificate."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     options = options_from(sys.argv[1:] if arguments is None else arguments)
     # A thousand clients need a thousand descriptors.
@@ -217,8 +235,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f"{options.address or '*'} port {options.port}/{','.join(options.transport)}"
         sys.stderr.write(f"{options.name}: cannot listen on {where}: {os.strerror(error.errno or 0)}\n")
         return 1
+    try:
+        context = tls(options) if options.kind == "https" else None
+    except OSError as error:
+        sys.stderr.write(f"{options.name}: openssl cannot be run: {os.strerror(error.errno or 0)}\n")
+        return 1
     drop_rights(keep_low_ports=options.kind == "ftp")
-    asyncio.run(serve(options, sockets))
+    asyncio.run(serve(options, sockets, context))
     return 0
 
 

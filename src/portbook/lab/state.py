@@ -18,14 +18,13 @@ from dataclasses import asdict, dataclass, field, replace
 
 from portbook.columns import Column, Table
 from portbook.errors import N_, BadQuestion, Unavailable
-from portbook.lab.scenario import names
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Literal
 
-    EventKind = Literal["lab", "host", "service", "client", "step"]
+    EventKind = Literal["lab", "host", "left-out", "service", "client", "step"]
 
 DYING_SECONDS = 10.0
 """How long a killed lab's processes may take to be gone."""
@@ -34,7 +33,10 @@ SCENARIO_COLUMNS = (
     Column("scenario", "text", N_("Scenario")),
     Column("title", "text", N_("Title"), foreign=True),
     Column("labs", "texts", N_("Labs that are up"), foreign=True),
+    Column("hosts", "texts", N_("Their hosts"), foreign=True),
+    Column("missing", "texts", N_("Missing packages")),
 )
+"""What can be raised, and without which packages of servers it cannot be; and what is up."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +44,10 @@ class Event:
     """Something that came about while a lab was raised.
 
     `name` is the lab's title, the host's, the service's, or of the host a client runs on; of a step its text.
-    `detail` is the addresses of a host, a service's program and version, the last words of a server that was
-    refused. `place` is where a service stands, or whom a client asked: host, port and transports. `outcomes` are how
-    many of a client's conversations came out in which way, and `servers` how many each server answered, where
-    several did.
+    `detail` is what a lab shows, the addresses of a host, a service's program and version or the packages of one that
+    is left out, the last words of a server that was refused. `place` is where a service stands, or whom a client
+    asked: host, port and transports. `outcomes` are how many of a client's conversations came out in which way, and
+    `servers` how many each server answered, where several did.
     """
 
     kind: EventKind
@@ -210,10 +212,25 @@ def claim(name: str) -> tuple[str, int]:
         return folder, descriptor
 
 
-def remove(folder: str) -> None:
-    """Remove the folder of a lab whose processes are gone."""
+def is_up(lab: LabState) -> bool:
+    """Return whether a lab has not ended since it was found."""
+    found = [one for one in running() if one.name == lab.name]
+    return bool(found) and found[0].keeper == lab.keeper
+
+
+def is_whole(folder: str, lock: int) -> bool:
+    """Return whether a lab's folder is there still, and not that of another lab which has its name by now."""
+    try:
+        return os.path.samestat(os.stat(f"{folder}/lock"), os.fstat(lock))
+    except OSError:
+        return False
+
+
+def remove(folder: str, lock: int) -> None:
+    """Remove the folder of a lab whose processes are gone, as long as it holds the lock that is given."""
     with _locked_base():
-        shutil.rmtree(folder, ignore_errors=True)
+        if is_whole(folder, lock):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def clear_dead() -> None:
@@ -296,9 +313,20 @@ def find(name: str | None = None) -> LabState:
     raise BadQuestion(N_("no lab {name} is up; there are: {names}"), name=name, names=every)
 
 
-def scenarios() -> Table:
-    """Return the scenarios that ship and those of the labs that are up, with these labs' names."""
+def scenarios(translated: Callable[[str], str] = str) -> Table:
+    """Return the scenarios that ship and those of the labs that are up, with these labs' names and hosts.
+
+    `translated` gives the title of one that ships in the reader's language.
+    """
+    from portbook.lab.packages import lacking
+    from portbook.lab.plan_file import all_shipped
+
     labs = running()
-    titles = {**dict(names()), **{lab.scenario: lab.title for lab in labs}}
-    rows = [(name, title, tuple(lab.name for lab in labs if lab.scenario == name)) for name, title in titles.items()]
+    titles: dict[str, tuple[str, tuple[str, ...]]] = {lab.scenario: (lab.title, ()) for lab in labs}
+    titles = {one.name: (one.title, lacking(one)) for one in all_shipped()} | titles
+    rows = []
+    for name, (title, wanted) in titles.items():
+        mine = [lab for lab in labs if lab.scenario == name]
+        hosts = dict.fromkeys(host.name for lab in mine for host in lab.hosts)
+        rows.append((name, translated(title), tuple(lab.name for lab in mine), tuple(hosts), wanted))
     return Table.from_rows(SCENARIO_COLUMNS, rows)

@@ -17,7 +17,21 @@ from argparse import ArgumentParser
 from collections import Counter
 from dataclasses import dataclass, field
 
-from portbook.lab.clients import echo, ftp, shells, web
+from portbook.lab.clients import (
+    chat,
+    clocks,
+    databases,
+    desktops,
+    echo,
+    ftp,
+    mail,
+    management,
+    names,
+    news,
+    shells,
+    telephony,
+    web,
+)
 from portbook.lab.clients.dialogue import Dialogue, NotSpoken
 
 TYPE_CHECKING = False
@@ -29,10 +43,9 @@ if TYPE_CHECKING:
     from portbook.lab.scenario import Outcome, Transport
 
 PATIENCE = 2.5
-"""Seconds after which a server is silent: TCP sends its SYN again after one second (RFC 6298, section 2).
+"""Seconds after which a server is silent: TCP sends its SYN again after one second (RFC 6298, section 2)."""
 
-The kernel needs that for a rejection at times: an ICMP error that comes while connect(2) still runs is not heeded.
-"""
+_IPV6_RECVERR = 25
 
 _OUTCOMES: dict[int, Outcome] = {
     errno.ECONNREFUSED: "refused",
@@ -91,7 +104,12 @@ def begin(
             if source_port is not None:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 connection.bind(("", source_port + number))
+            if family == socket.AF_INET6:
+                # An ICMPv6 error that comes while connect(2) still runs is else heeded after the second SYN only.
+                connection.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
             connection.connect(server)
+            if family == socket.AF_INET6:
+                connection.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 0)
             name = exchange(dialogue)
         except NotSpoken:
             talks.outcomes["not-spoken"] += 1
@@ -121,9 +139,30 @@ EXCHANGES: dict[str, Exchange] = {
     "http": web.http,
     "https": web.https,
     "ftp": ftp.ftp,
+    "ftp-active": ftp.ftp_active,
     "ssh": shells.ssh,
+    "telnet": shells.telnet,
     "echo": echo.echo,
+    "dns": names.dns,
+    "ntp": clocks.ntp,
+    "snmp": management.snmp,
+    "syslog": management.syslog,
     "sink": echo.sink,
+    "mysql": databases.mysql,
+    "postgresql": databases.postgresql,
+    "redis": databases.redis,
+    "memcached": databases.memcached,
+    "smtp": mail.smtp,
+    "smtps": mail.smtps,
+    "pop3": mail.pop3,
+    "pop3s": mail.pop3s,
+    "imap": mail.imap,
+    "imaps": mail.imaps,
+    "nntp": news.nntp,
+    "irc": chat.irc,
+    "sip": telephony.sip,
+    "rdp": desktops.rdp,
+    "vnc": desktops.vnc,
 }
 """What is said to each kind of service. One that is not here is not asked, for it answers to no one client."""
 

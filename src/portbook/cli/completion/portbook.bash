@@ -5,15 +5,55 @@
 #    source ~/.local/share/bash_completion/portbook
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
-_shtab_portbook_subparsers=(what who sockets talks)
+_shtab_portbook_lab_subparsers=(list up show exec capture cut restore down install)
+_shtab_portbook_subparsers=(what who sockets talks lab)
 
 _shtab_portbook_what_option_strings=(--about --update --from --format -o --output --columns --sort --limit --where -n --numeric -r --resolve --lang --color --version -h --help)
 _shtab_portbook_who_option_strings=(-t --tcp -u --udp -4 --ipv4 -6 --ipv6 --netns --format -o --output --columns --sort --limit --where -n --numeric -r --resolve --lang --color --version -h --help)
 _shtab_portbook_sockets_option_strings=(-t --tcp -u --udp -4 --ipv4 -6 --ipv6 -w --raw -x --unix -S --sctp -l --listening -a --all -p --processes -e --extended -i --info -s --summary --state --netns --format -o --output --columns --sort --limit --where -n --numeric -r --resolve --lang --color --version -h --help)
 _shtab_portbook_talks_option_strings=(-t --tcp -u --udp -4 --ipv4 -6 --ipv6 -e --extended --by --watch --netns --format -o --output --columns --sort --limit --where -n --numeric -r --resolve --lang --color --version -h --help)
+_shtab_portbook_lab_list_option_strings=(--format -o --output --columns --sort --limit --where -n --numeric -r --resolve --lang --color --version -h --help)
+_shtab_portbook_lab_up_option_strings=(--foreground --lab --lang --color --version -h --help)
+_shtab_portbook_lab_show_option_strings=(--listeners --counts --watch --lab --format -o --output --columns --sort --limit --where -n --numeric -r --resolve --lang --color --version -h --help)
+_shtab_portbook_lab_exec_option_strings=(--lab --lang --color --version -h --help)
+_shtab_portbook_lab_capture_option_strings=(-o --output --lab --lang --color --version -h --help)
+_shtab_portbook_lab_cut_option_strings=(--lab --lang --color --version -h --help)
+_shtab_portbook_lab_restore_option_strings=(--lab --lang --color --version -h --help)
+_shtab_portbook_lab_down_option_strings=(--all --lab --lang --color --version -h --help)
+_shtab_portbook_lab_install_option_strings=(--lang --color --version -h --help)
+_shtab_portbook_lab_option_strings=(--lang --color --version -h --help)
 _shtab_portbook_option_strings=(--completion --lang --color --version -h --help)
 
-
+_shtab_portbook_what___from_COMPGEN=_shtab_compgen_files
+_shtab_portbook_what__o_COMPGEN=_shtab_compgen_files
+_shtab_portbook_what___output_COMPGEN=_shtab_compgen_files
+_shtab_portbook_who__o_COMPGEN=_shtab_compgen_files
+_shtab_portbook_who___output_COMPGEN=_shtab_compgen_files
+_shtab_portbook_sockets__o_COMPGEN=_shtab_compgen_files
+_shtab_portbook_sockets___output_COMPGEN=_shtab_compgen_files
+_shtab_portbook_talks__o_COMPGEN=_shtab_compgen_files
+_shtab_portbook_talks___output_COMPGEN=_shtab_compgen_files
+_shtab_portbook_lab_list__o_COMPGEN=_shtab_compgen_files
+_shtab_portbook_lab_list___output_COMPGEN=_shtab_compgen_files
+_shtab_portbook_lab_up_pos_0_COMPGEN=_portbook_scenario_or_file
+_shtab_portbook_lab_up___lab_COMPGEN=_portbook_labs
+_shtab_portbook_lab_show___lab_COMPGEN=_portbook_labs
+_shtab_portbook_lab_show__o_COMPGEN=_shtab_compgen_files
+_shtab_portbook_lab_show___output_COMPGEN=_shtab_compgen_files
+_shtab_portbook_lab_exec_pos_0_COMPGEN=_portbook_hosts
+_shtab_portbook_lab_exec_pos_1_COMPGEN=_portbook_commands
+_shtab_portbook_lab_exec___lab_COMPGEN=_portbook_labs
+_shtab_portbook_lab_capture_pos_0_COMPGEN=_portbook_hosts
+_shtab_portbook_lab_capture__o_COMPGEN=_shtab_compgen_files
+_shtab_portbook_lab_capture___output_COMPGEN=_shtab_compgen_files
+_shtab_portbook_lab_capture___lab_COMPGEN=_portbook_labs
+_shtab_portbook_lab_cut_pos_0_COMPGEN=_portbook_hosts
+_shtab_portbook_lab_cut___lab_COMPGEN=_portbook_labs
+_shtab_portbook_lab_restore_pos_0_COMPGEN=_portbook_hosts
+_shtab_portbook_lab_restore___lab_COMPGEN=_portbook_labs
+_shtab_portbook_lab_down_pos_0_COMPGEN=_portbook_labs
+_shtab_portbook_lab_down___lab_COMPGEN=_portbook_labs
+_shtab_portbook_lab_install_pos_0_COMPGEN=_portbook_scenario_or_file
 
 _shtab_portbook_what___format_choices=(table json ndjson csv parquet)
 _shtab_portbook_what___color_choices=(auto always never)
@@ -23,7 +63,20 @@ _shtab_portbook_sockets___format_choices=(table json ndjson csv parquet)
 _shtab_portbook_sockets___color_choices=(auto always never)
 _shtab_portbook_talks___format_choices=(table json ndjson csv parquet)
 _shtab_portbook_talks___color_choices=(auto always never)
-_shtab_portbook_pos_0_choices=(what who sockets talks)
+_shtab_portbook_lab_list___format_choices=(table json ndjson csv parquet)
+_shtab_portbook_lab_list___color_choices=(auto always never)
+_shtab_portbook_lab_up___color_choices=(auto always never)
+_shtab_portbook_lab_show___format_choices=(table json ndjson csv parquet)
+_shtab_portbook_lab_show___color_choices=(auto always never)
+_shtab_portbook_lab_exec___color_choices=(auto always never)
+_shtab_portbook_lab_capture___color_choices=(auto always never)
+_shtab_portbook_lab_cut___color_choices=(auto always never)
+_shtab_portbook_lab_restore___color_choices=(auto always never)
+_shtab_portbook_lab_down___color_choices=(auto always never)
+_shtab_portbook_lab_install___color_choices=(auto always never)
+_shtab_portbook_lab_pos_0_choices=(list up show exec capture cut restore down install)
+_shtab_portbook_lab___color_choices=(auto always never)
+_shtab_portbook_pos_0_choices=(what who sockets talks lab)
 _shtab_portbook___completion_choices=(bash zsh fish)
 _shtab_portbook___color_choices=(auto always never)
 
@@ -106,11 +159,70 @@ _shtab_portbook_talks___resolve_nargs=0
 _shtab_portbook_talks___version_nargs=0
 _shtab_portbook_talks__h_nargs=0
 _shtab_portbook_talks___help_nargs=0
+_shtab_portbook_lab_list__n_nargs=0
+_shtab_portbook_lab_list___numeric_nargs=0
+_shtab_portbook_lab_list__r_nargs=0
+_shtab_portbook_lab_list___resolve_nargs=0
+_shtab_portbook_lab_list___version_nargs=0
+_shtab_portbook_lab_list__h_nargs=0
+_shtab_portbook_lab_list___help_nargs=0
+_shtab_portbook_lab_up___foreground_nargs=0
+_shtab_portbook_lab_up___version_nargs=0
+_shtab_portbook_lab_up__h_nargs=0
+_shtab_portbook_lab_up___help_nargs=0
+_shtab_portbook_lab_show___listeners_nargs=0
+_shtab_portbook_lab_show___counts_nargs=0
+_shtab_portbook_lab_show___watch_nargs=0
+_shtab_portbook_lab_show__n_nargs=0
+_shtab_portbook_lab_show___numeric_nargs=0
+_shtab_portbook_lab_show__r_nargs=0
+_shtab_portbook_lab_show___resolve_nargs=0
+_shtab_portbook_lab_show___version_nargs=0
+_shtab_portbook_lab_show__h_nargs=0
+_shtab_portbook_lab_show___help_nargs=0
+_shtab_portbook_lab_exec_pos_1_nargs='*'
+_shtab_portbook_lab_exec___version_nargs=0
+_shtab_portbook_lab_exec__h_nargs=0
+_shtab_portbook_lab_exec___help_nargs=0
+_shtab_portbook_lab_capture___version_nargs=0
+_shtab_portbook_lab_capture__h_nargs=0
+_shtab_portbook_lab_capture___help_nargs=0
+_shtab_portbook_lab_cut___version_nargs=0
+_shtab_portbook_lab_cut__h_nargs=0
+_shtab_portbook_lab_cut___help_nargs=0
+_shtab_portbook_lab_restore___version_nargs=0
+_shtab_portbook_lab_restore__h_nargs=0
+_shtab_portbook_lab_restore___help_nargs=0
+_shtab_portbook_lab_down___all_nargs=0
+_shtab_portbook_lab_down___version_nargs=0
+_shtab_portbook_lab_down__h_nargs=0
+_shtab_portbook_lab_down___help_nargs=0
+_shtab_portbook_lab_install___version_nargs=0
+_shtab_portbook_lab_install__h_nargs=0
+_shtab_portbook_lab_install___help_nargs=0
+_shtab_portbook_lab_pos_0_nargs=A...
+_shtab_portbook_lab___version_nargs=0
+_shtab_portbook_lab__h_nargs=0
+_shtab_portbook_lab___help_nargs=0
 _shtab_portbook_pos_0_nargs=A...
 _shtab_portbook___version_nargs=0
 _shtab_portbook__h_nargs=0
 _shtab_portbook___help_nargs=0
 
+
+# Custom Preamble
+_portbook_lab_list() {
+  compgen -W "$(portbook lab list --columns "$1" --format csv 2>/dev/null | tail -n +2 | tr -d '"\r' | tr -s ' ' '\n' | sed '/^$/d' | sort -u)" -- "$2"
+}
+_portbook_scenario_or_file() {
+  _portbook_lab_list scenario "$1"
+  compgen -f -X '!*.toml' -- "$1"
+  compgen -d -- "$1"
+}
+_portbook_labs() { _portbook_lab_list labs "$1"; }
+_portbook_hosts() { _portbook_lab_list hosts "$1"; }
+_portbook_commands() { compgen -c -- "$1"; }
+# End Custom Preamble
 
 # $1=COMP_WORDS[1]
 _shtab_compgen_files() {

@@ -4,6 +4,18 @@
 # 2) Ensure a binary named portbook is in your PATH
 # See also: https://fishshell.com/docs/current/completions.html#where-to-put-completions
 
+# Custom Preamble
+function _portbook_lab_list
+  portbook lab list --columns $argv[1] --format csv 2>/dev/null | tail -n +2 | tr -d '"\r' | tr -s ' ' '\n' | sed '/^$/d' | sort -u
+end
+function _portbook_scenario_or_file
+  _portbook_lab_list scenario
+  __fish_complete_suffix .toml
+end
+function _portbook_labs; _portbook_lab_list labs; end
+function _portbook_hosts; _portbook_lab_list hosts; end
+function _portbook_commands; __fish_complete_command; end
+# End Custom Preamble
 
 # Parse current commandline:
 # - _shtab_portbook_cmdpath=(sub)command path seen so far
@@ -50,8 +62,8 @@ function _shtab_portbook_using
   test "$_shtab_portbook_cmdpath" = "$argv"
 end
 
-set -g _shtab_portbook_commands what who sockets talks
-set -g _shtab_portbook_opts_with_value --by --color --columns --completion --format --from --lang --limit --netns --output --sort --state --watch --where -o
+set -g _shtab_portbook_commands what who sockets talks lab 'lab list' 'lab up' 'lab show' 'lab exec' 'lab capture' 'lab cut' 'lab restore' 'lab down' 'lab install'
+set -g _shtab_portbook_opts_with_value --by --color --columns --completion --format --from --lab --lang --limit --netns --output --sort --state --watch --where -o
 
 complete -c portbook -e
 complete -c portbook -f
@@ -64,9 +76,9 @@ complete -c portbook -n _shtab_portbook_using -s h -l help -d 'print this help'
 complete -c portbook -n '_shtab_portbook_using; and test $_shtab_portbook_npos -eq 0' -a what -d 'what a port is: the registry, and what this host does with it'
 complete -c portbook -n '_shtab_portbook_using what' -l about -d 'also the story of a main port, which a terminal shows unasked'
 complete -c portbook -n '_shtab_portbook_using what' -l update -d 'replace the registry by IANA'"'"'s newest, or by that in a file'
-complete -c portbook -n '_shtab_portbook_using what' -l from -x -d 'IANA'"'"'s CSV to update from'
+complete -c portbook -n '_shtab_portbook_using what' -l from -xka "(__fish_complete_path (commandline -ct))" -d 'IANA'"'"'s CSV to update from'
 complete -c portbook -n '_shtab_portbook_using what' -l format -xka "table json ndjson csv parquet" -d 'how the answer is written (table)'
-complete -c portbook -n '_shtab_portbook_using what' -s o -l output -x -d 'write to a file, whole or not at all'
+complete -c portbook -n '_shtab_portbook_using what' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'write to a file, whole or not at all'
 complete -c portbook -n '_shtab_portbook_using what' -l columns -x -d 'the columns to show, in this order'
 complete -c portbook -n '_shtab_portbook_using what' -l sort -x -d 'sort by a column'
 complete -c portbook -n '_shtab_portbook_using what' -l limit -x -d 'show the first N rows only'
@@ -84,7 +96,7 @@ complete -c portbook -n '_shtab_portbook_using who' -s 4 -l ipv4 -d IPv4
 complete -c portbook -n '_shtab_portbook_using who' -s 6 -l ipv6 -d IPv6
 complete -c portbook -n '_shtab_portbook_using who' -l netns -x -d 'the sockets of other network namespaces'
 complete -c portbook -n '_shtab_portbook_using who' -l format -xka "table json ndjson csv parquet" -d 'how the answer is written (table)'
-complete -c portbook -n '_shtab_portbook_using who' -s o -l output -x -d 'write to a file, whole or not at all'
+complete -c portbook -n '_shtab_portbook_using who' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'write to a file, whole or not at all'
 complete -c portbook -n '_shtab_portbook_using who' -l columns -x -d 'the columns to show, in this order'
 complete -c portbook -n '_shtab_portbook_using who' -l sort -x -d 'sort by a column'
 complete -c portbook -n '_shtab_portbook_using who' -l limit -x -d 'show the first N rows only'
@@ -112,7 +124,7 @@ complete -c portbook -n '_shtab_portbook_using sockets' -s s -l summary -d 'how 
 complete -c portbook -n '_shtab_portbook_using sockets' -l state -x -d 'only in this state, as RFC 9293, ss or netstat call it'
 complete -c portbook -n '_shtab_portbook_using sockets' -l netns -x -d 'the sockets of other network namespaces'
 complete -c portbook -n '_shtab_portbook_using sockets' -l format -xka "table json ndjson csv parquet" -d 'how the answer is written (table)'
-complete -c portbook -n '_shtab_portbook_using sockets' -s o -l output -x -d 'write to a file, whole or not at all'
+complete -c portbook -n '_shtab_portbook_using sockets' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'write to a file, whole or not at all'
 complete -c portbook -n '_shtab_portbook_using sockets' -l columns -x -d 'the columns to show, in this order'
 complete -c portbook -n '_shtab_portbook_using sockets' -l sort -x -d 'sort by a column'
 complete -c portbook -n '_shtab_portbook_using sockets' -l limit -x -d 'show the first N rows only'
@@ -133,7 +145,7 @@ complete -c portbook -n '_shtab_portbook_using talks' -l by -x -d 'in groups, th
 complete -c portbook -n '_shtab_portbook_using talks' -l watch -x -d 'repeat every SECONDS (2 without a number)'
 complete -c portbook -n '_shtab_portbook_using talks' -l netns -x -d 'in which network namespaces (all that may be read)'
 complete -c portbook -n '_shtab_portbook_using talks' -l format -xka "table json ndjson csv parquet" -d 'how the answer is written (table)'
-complete -c portbook -n '_shtab_portbook_using talks' -s o -l output -x -d 'write to a file, whole or not at all'
+complete -c portbook -n '_shtab_portbook_using talks' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'write to a file, whole or not at all'
 complete -c portbook -n '_shtab_portbook_using talks' -l columns -x -d 'the columns to show, in this order'
 complete -c portbook -n '_shtab_portbook_using talks' -l sort -x -d 'sort by a column'
 complete -c portbook -n '_shtab_portbook_using talks' -l limit -x -d 'show the first N rows only'
@@ -144,3 +156,90 @@ complete -c portbook -n '_shtab_portbook_using talks' -l lang -x -d 'en, fr, pt 
 complete -c portbook -n '_shtab_portbook_using talks' -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'
 complete -c portbook -n '_shtab_portbook_using talks' -l version -d 'print the version, and which compiled parts run'
 complete -c portbook -n '_shtab_portbook_using talks' -s h -l help -d 'print this help'
+complete -c portbook -n '_shtab_portbook_using; and test $_shtab_portbook_npos -eq 0' -a lab -d 'real hosts on one machine: networks, servers and clients'
+complete -c portbook -n '_shtab_portbook_using lab' -l lang -x -d 'en, fr, pt or uk; else as LC_ALL and LANG say'
+complete -c portbook -n '_shtab_portbook_using lab' -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'
+complete -c portbook -n '_shtab_portbook_using lab' -l version -d 'print the version, and which compiled parts run'
+complete -c portbook -n '_shtab_portbook_using lab' -s h -l help -d 'print this help'
+complete -c portbook -n '_shtab_portbook_using lab; and test $_shtab_portbook_npos -eq 0' -a list -d 'the scenarios that ship, and the labs that are up'
+complete -c portbook -n '_shtab_portbook_using lab list' -l format -xka "table json ndjson csv parquet" -d 'how the answer is written (table)'
+complete -c portbook -n '_shtab_portbook_using lab list' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'write to a file, whole or not at all'
+complete -c portbook -n '_shtab_portbook_using lab list' -l columns -x -d 'the columns to show, in this order'
+complete -c portbook -n '_shtab_portbook_using lab list' -l sort -x -d 'sort by a column'
+complete -c portbook -n '_shtab_portbook_using lab list' -l limit -x -d 'show the first N rows only'
+complete -c portbook -n '_shtab_portbook_using lab list' -l where -x -d 'only rows for which this SQL condition over the columns holds'
+complete -c portbook -n '_shtab_portbook_using lab list' -s n -l numeric -d 'port numbers only, without the names of services'
+complete -c portbook -n '_shtab_portbook_using lab list' -s r -l resolve -d 'look up the names of remote hosts'
+complete -c portbook -n '_shtab_portbook_using lab list' -l lang -x -d 'en, fr, pt or uk; else as LC_ALL and LANG say'
+complete -c portbook -n '_shtab_portbook_using lab list' -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'
+complete -c portbook -n '_shtab_portbook_using lab list' -l version -d 'print the version, and which compiled parts run'
+complete -c portbook -n '_shtab_portbook_using lab list' -s h -l help -d 'print this help'
+complete -c portbook -n '_shtab_portbook_using lab; and test $_shtab_portbook_npos -eq 0' -a up -d 'raise a scenario, until each of its services answers'
+complete -c portbook -n '_shtab_portbook_using lab up' -l foreground -d 'stay until Ctrl-C, and end the lab then'
+complete -c portbook -n '_shtab_portbook_using lab up' -l lab -xka "(_portbook_labs)" -d 'the name that the lab gets, else that of the scenario'
+complete -c portbook -n '_shtab_portbook_using lab up' -l lang -x -d 'en, fr, pt or uk; else as LC_ALL and LANG say'
+complete -c portbook -n '_shtab_portbook_using lab up' -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'
+complete -c portbook -n '_shtab_portbook_using lab up' -l version -d 'print the version, and which compiled parts run'
+complete -c portbook -n '_shtab_portbook_using lab up' -s h -l help -d 'print this help'
+complete -c portbook -n '_shtab_portbook_using lab up; and test $_shtab_portbook_npos -eq 0' -ka "(_portbook_scenario_or_file)" -d 'a scenario that ships, or a file: ./mine.toml'
+complete -c portbook -n '_shtab_portbook_using lab; and test $_shtab_portbook_npos -eq 0' -a show -d 'which client socket speaks to which server socket, by which service'
+complete -c portbook -n '_shtab_portbook_using lab show' -l listeners -d 'who listens on which host instead'
+complete -c portbook -n '_shtab_portbook_using lab show' -l counts -d 'how many conversations of each kind there are instead'
+complete -c portbook -n '_shtab_portbook_using lab show' -l watch -d 'repeat every second'
+complete -c portbook -n '_shtab_portbook_using lab show' -l lab -xka "(_portbook_labs)" -d 'the name of the lab, where several are up'
+complete -c portbook -n '_shtab_portbook_using lab show' -l format -xka "table json ndjson csv parquet" -d 'how the answer is written (table)'
+complete -c portbook -n '_shtab_portbook_using lab show' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'write to a file, whole or not at all'
+complete -c portbook -n '_shtab_portbook_using lab show' -l columns -x -d 'the columns to show, in this order'
+complete -c portbook -n '_shtab_portbook_using lab show' -l sort -x -d 'sort by a column'
+complete -c portbook -n '_shtab_portbook_using lab show' -l limit -x -d 'show the first N rows only'
+complete -c portbook -n '_shtab_portbook_using lab show' -l where -x -d 'only rows for which this SQL condition over the columns holds'
+complete -c portbook -n '_shtab_portbook_using lab show' -s n -l numeric -d 'port numbers only, without the names of services'
+complete -c portbook -n '_shtab_portbook_using lab show' -s r -l resolve -d 'look up the names of remote hosts'
+complete -c portbook -n '_shtab_portbook_using lab show' -l lang -x -d 'en, fr, pt or uk; else as LC_ALL and LANG say'
+complete -c portbook -n '_shtab_portbook_using lab show' -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'
+complete -c portbook -n '_shtab_portbook_using lab show' -l version -d 'print the version, and which compiled parts run'
+complete -c portbook -n '_shtab_portbook_using lab show' -s h -l help -d 'print this help'
+complete -c portbook -n '_shtab_portbook_using lab; and test $_shtab_portbook_npos -eq 0' -a exec -d 'run a command inside a host, a shell without one'
+complete -c portbook -n '_shtab_portbook_using lab exec' -l lab -xka "(_portbook_labs)" -d 'the name of the lab, where several are up'
+complete -c portbook -n '_shtab_portbook_using lab exec' -l lang -x -d 'en, fr, pt or uk; else as LC_ALL and LANG say'
+complete -c portbook -n '_shtab_portbook_using lab exec' -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'
+complete -c portbook -n '_shtab_portbook_using lab exec' -l version -d 'print the version, and which compiled parts run'
+complete -c portbook -n '_shtab_portbook_using lab exec' -s h -l help -d 'print this help'
+complete -c portbook -n '_shtab_portbook_using lab exec; and test $_shtab_portbook_npos -eq 0' -ka "(_portbook_hosts)" -d 'the name of a host'
+complete -c portbook -n '_shtab_portbook_using lab exec; and test $_shtab_portbook_npos -ge 1' -ka "(_portbook_commands)" -d 'stands behind --: exec server -- ss -tn'
+complete -c portbook -n '_shtab_portbook_using lab; and test $_shtab_portbook_npos -eq 0' -a capture -d 'write what passes a host'"'"'s interfaces to a pcap file, until Ctrl-C'
+complete -c portbook -n '_shtab_portbook_using lab capture' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'the file to write'
+complete -c portbook -n '_shtab_portbook_using lab capture' -l lab -xka "(_portbook_labs)" -d 'the name of the lab, where several are up'
+complete -c portbook -n '_shtab_portbook_using lab capture' -l lang -x -d 'en, fr, pt or uk; else as LC_ALL and LANG say'
+complete -c portbook -n '_shtab_portbook_using lab capture' -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'
+complete -c portbook -n '_shtab_portbook_using lab capture' -l version -d 'print the version, and which compiled parts run'
+complete -c portbook -n '_shtab_portbook_using lab capture' -s h -l help -d 'print this help'
+complete -c portbook -n '_shtab_portbook_using lab capture; and test $_shtab_portbook_npos -eq 0' -ka "(_portbook_hosts)" -d 'the name of a host'
+complete -c portbook -n '_shtab_portbook_using lab; and test $_shtab_portbook_npos -eq 0' -a cut -d 'pull the cables of a host'
+complete -c portbook -n '_shtab_portbook_using lab cut' -l lab -xka "(_portbook_labs)" -d 'the name of the lab, where several are up'
+complete -c portbook -n '_shtab_portbook_using lab cut' -l lang -x -d 'en, fr, pt or uk; else as LC_ALL and LANG say'
+complete -c portbook -n '_shtab_portbook_using lab cut' -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'
+complete -c portbook -n '_shtab_portbook_using lab cut' -l version -d 'print the version, and which compiled parts run'
+complete -c portbook -n '_shtab_portbook_using lab cut' -s h -l help -d 'print this help'
+complete -c portbook -n '_shtab_portbook_using lab cut; and test $_shtab_portbook_npos -eq 0' -ka "(_portbook_hosts)" -d 'the name of a host'
+complete -c portbook -n '_shtab_portbook_using lab; and test $_shtab_portbook_npos -eq 0' -a restore -d 'plug the cables of a host in again'
+complete -c portbook -n '_shtab_portbook_using lab restore' -l lab -xka "(_portbook_labs)" -d 'the name of the lab, where several are up'
+complete -c portbook -n '_shtab_portbook_using lab restore' -l lang -x -d 'en, fr, pt or uk; else as LC_ALL and LANG say'
+complete -c portbook -n '_shtab_portbook_using lab restore' -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'
+complete -c portbook -n '_shtab_portbook_using lab restore' -l version -d 'print the version, and which compiled parts run'
+complete -c portbook -n '_shtab_portbook_using lab restore' -s h -l help -d 'print this help'
+complete -c portbook -n '_shtab_portbook_using lab restore; and test $_shtab_portbook_npos -eq 0' -ka "(_portbook_hosts)" -d 'the name of a host'
+complete -c portbook -n '_shtab_portbook_using lab; and test $_shtab_portbook_npos -eq 0' -a down -d 'end a lab; nothing is left of it'
+complete -c portbook -n '_shtab_portbook_using lab down' -l all -d 'end all of this user'"'"'s labs'
+complete -c portbook -n '_shtab_portbook_using lab down' -l lab -xka "(_portbook_labs)" -d 'the name of the lab, where several are up'
+complete -c portbook -n '_shtab_portbook_using lab down' -l lang -x -d 'en, fr, pt or uk; else as LC_ALL and LANG say'
+complete -c portbook -n '_shtab_portbook_using lab down' -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'
+complete -c portbook -n '_shtab_portbook_using lab down' -l version -d 'print the version, and which compiled parts run'
+complete -c portbook -n '_shtab_portbook_using lab down' -s h -l help -d 'print this help'
+complete -c portbook -n '_shtab_portbook_using lab down; and test $_shtab_portbook_npos -eq 0' -ka "(_portbook_labs)" -d 'the name of a lab, where several are up'
+complete -c portbook -n '_shtab_portbook_using lab; and test $_shtab_portbook_npos -eq 0' -a install -d 'install the Debian packages of a scenario, without starting their daemons'
+complete -c portbook -n '_shtab_portbook_using lab install' -l lang -x -d 'en, fr, pt or uk; else as LC_ALL and LANG say'
+complete -c portbook -n '_shtab_portbook_using lab install' -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'
+complete -c portbook -n '_shtab_portbook_using lab install' -l version -d 'print the version, and which compiled parts run'
+complete -c portbook -n '_shtab_portbook_using lab install' -s h -l help -d 'print this help'
+complete -c portbook -n '_shtab_portbook_using lab install; and test $_shtab_portbook_npos -eq 0' -ka "(_portbook_scenario_or_file)" -d 'a scenario that ships, or a file: ./mine.toml'

@@ -10,12 +10,28 @@
 
 _shtab_portbook_commands() {
   local _commands=(
+    lab:'real hosts on one machine: networks, servers and clients'
     sockets:'every socket, with the flags of ss and netstat'
     talks:'who talks through a port: the conversations of this host now'
     what:'what a port is: the registry, and what this host does with it'
     who:'who has a port: the listeners and their owners'
   )
   _describe 'portbook commands' _commands
+}
+
+_shtab_portbook_lab_commands() {
+  local _commands=(
+    capture:'write what passes a host'"'"'s interfaces to a pcap file, until Ctrl-C'
+    cut:'pull the cables of a host'
+    down:'end a lab; nothing is left of it'
+    exec:'run a command inside a host, a shell without one'
+    install:'install the Debian packages of a scenario, without starting their daemons'
+    list:'the scenarios that ship, and the labs that are up'
+    restore:'plug the cables of a host in again'
+    show:'which client socket speaks to which server socket, by which service'
+    up:'raise a scenario, until each of its services answers'
+  )
+  _describe 'portbook lab commands' _commands
 }
 
 _shtab_portbook_options=(
@@ -28,6 +44,143 @@ _shtab_portbook_options=(
 
 # guard to ensure default positional specs are added only once per session
 _shtab_portbook_defaults_added=0
+
+_shtab_portbook_lab_options=(
+  "--lang[en, fr, pt or uk\; else as LC_ALL and LANG say]:LANGUAGE:"
+  "--color[colour in tables (auto\: on a terminal)]:color:(auto always never)"
+  "--version[print the version, and which compiled parts run]"
+  {-h,--help}"[print this help]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_portbook_lab_defaults_added=0
+
+_shtab_portbook_lab_capture_options=(
+  {-o,--output}"[the file to write]:FILE:_files"
+  "--lab[the name of the lab, where several are up]:NAME:_portbook_labs"
+  "--lang[en, fr, pt or uk\; else as LC_ALL and LANG say]:LANGUAGE:"
+  "--color[colour in tables (auto\: on a terminal)]:color:(auto always never)"
+  "--version[print the version, and which compiled parts run]"
+  {-h,--help}"[print this help]"
+  ":the name of a host:_portbook_hosts"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_portbook_lab_capture_defaults_added=0
+
+_shtab_portbook_lab_cut_options=(
+  "--lab[the name of the lab, where several are up]:NAME:_portbook_labs"
+  "--lang[en, fr, pt or uk\; else as LC_ALL and LANG say]:LANGUAGE:"
+  "--color[colour in tables (auto\: on a terminal)]:color:(auto always never)"
+  "--version[print the version, and which compiled parts run]"
+  {-h,--help}"[print this help]"
+  ":the name of a host:_portbook_hosts"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_portbook_lab_cut_defaults_added=0
+
+_shtab_portbook_lab_down_options=(
+  "--all[end all of this user\'s labs]"
+  "--lab[the name of the lab, where several are up]:NAME:_portbook_labs"
+  "--lang[en, fr, pt or uk\; else as LC_ALL and LANG say]:LANGUAGE:"
+  "--color[colour in tables (auto\: on a terminal)]:color:(auto always never)"
+  "--version[print the version, and which compiled parts run]"
+  {-h,--help}"[print this help]"
+  ":the name of a lab, where several are up:_portbook_labs"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_portbook_lab_down_defaults_added=0
+
+_shtab_portbook_lab_exec_options=(
+  "--lab[the name of the lab, where several are up]:NAME:_portbook_labs"
+  "--lang[en, fr, pt or uk\; else as LC_ALL and LANG say]:LANGUAGE:"
+  "--color[colour in tables (auto\: on a terminal)]:color:(auto always never)"
+  "--version[print the version, and which compiled parts run]"
+  {-h,--help}"[print this help]"
+  ":the name of a host:_portbook_hosts"
+  "(*)::stands behind --\: exec server -- ss -tn:_portbook_commands"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_portbook_lab_exec_defaults_added=0
+
+_shtab_portbook_lab_install_options=(
+  "--lang[en, fr, pt or uk\; else as LC_ALL and LANG say]:LANGUAGE:"
+  "--color[colour in tables (auto\: on a terminal)]:color:(auto always never)"
+  "--version[print the version, and which compiled parts run]"
+  {-h,--help}"[print this help]"
+  ":a scenario that ships, or a file\: .\/mine.toml:_portbook_scenario_or_file"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_portbook_lab_install_defaults_added=0
+
+_shtab_portbook_lab_list_options=(
+  "--format[how the answer is written (table)]:format:(table json ndjson csv parquet)"
+  {-o,--output}"[write to a file, whole or not at all]:FILE:_files"
+  "--columns[the columns to show, in this order]:A,B,C:"
+  "--sort[sort by a column]:COLUMN[:desc]:"
+  "--limit[show the first N rows only]:N:"
+  "--where[only rows for which this SQL condition over the columns holds]:SQL:"
+  {-n,--numeric}"[port numbers only, without the names of services]"
+  {-r,--resolve}"[look up the names of remote hosts]"
+  "--lang[en, fr, pt or uk\; else as LC_ALL and LANG say]:LANGUAGE:"
+  "--color[colour in tables (auto\: on a terminal)]:color:(auto always never)"
+  "--version[print the version, and which compiled parts run]"
+  {-h,--help}"[print this help]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_portbook_lab_list_defaults_added=0
+
+_shtab_portbook_lab_restore_options=(
+  "--lab[the name of the lab, where several are up]:NAME:_portbook_labs"
+  "--lang[en, fr, pt or uk\; else as LC_ALL and LANG say]:LANGUAGE:"
+  "--color[colour in tables (auto\: on a terminal)]:color:(auto always never)"
+  "--version[print the version, and which compiled parts run]"
+  {-h,--help}"[print this help]"
+  ":the name of a host:_portbook_hosts"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_portbook_lab_restore_defaults_added=0
+
+_shtab_portbook_lab_show_options=(
+  "--listeners[who listens on which host instead]"
+  "--counts[how many conversations of each kind there are instead]"
+  "--watch[repeat every second]"
+  "--lab[the name of the lab, where several are up]:NAME:_portbook_labs"
+  "--format[how the answer is written (table)]:format:(table json ndjson csv parquet)"
+  {-o,--output}"[write to a file, whole or not at all]:FILE:_files"
+  "--columns[the columns to show, in this order]:A,B,C:"
+  "--sort[sort by a column]:COLUMN[:desc]:"
+  "--limit[show the first N rows only]:N:"
+  "--where[only rows for which this SQL condition over the columns holds]:SQL:"
+  {-n,--numeric}"[port numbers only, without the names of services]"
+  {-r,--resolve}"[look up the names of remote hosts]"
+  "--lang[en, fr, pt or uk\; else as LC_ALL and LANG say]:LANGUAGE:"
+  "--color[colour in tables (auto\: on a terminal)]:color:(auto always never)"
+  "--version[print the version, and which compiled parts run]"
+  {-h,--help}"[print this help]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_portbook_lab_show_defaults_added=0
+
+_shtab_portbook_lab_up_options=(
+  "--foreground[stay until Ctrl-C, and end the lab then]"
+  "--lab[the name that the lab gets, else that of the scenario]:NAME:_portbook_labs"
+  "--lang[en, fr, pt or uk\; else as LC_ALL and LANG say]:LANGUAGE:"
+  "--color[colour in tables (auto\: on a terminal)]:color:(auto always never)"
+  "--version[print the version, and which compiled parts run]"
+  {-h,--help}"[print this help]"
+  ":a scenario that ships, or a file\: .\/mine.toml:_portbook_scenario_or_file"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_portbook_lab_up_defaults_added=0
 
 _shtab_portbook_sockets_options=(
   {-t,--tcp}"[TCP]"
@@ -46,7 +199,7 @@ _shtab_portbook_sockets_options=(
   "*--state[only in this state, as RFC 9293, ss or netstat call it]:STATE:"
   "--netns[the sockets of other network namespaces]:all|NAME|PID:"
   "--format[how the answer is written (table)]:format:(table json ndjson csv parquet)"
-  {-o,--output}"[write to a file, whole or not at all]:FILE:"
+  {-o,--output}"[write to a file, whole or not at all]:FILE:_files"
   "--columns[the columns to show, in this order]:A,B,C:"
   "--sort[sort by a column]:COLUMN[:desc]:"
   "--limit[show the first N rows only]:N:"
@@ -73,7 +226,7 @@ _shtab_portbook_talks_options=(
   "--watch[repeat every SECONDS (2 without a number)]:SECONDS:"
   "--netns[in which network namespaces (all that may be read)]:all|NAME|PID:"
   "--format[how the answer is written (table)]:format:(table json ndjson csv parquet)"
-  {-o,--output}"[write to a file, whole or not at all]:FILE:"
+  {-o,--output}"[write to a file, whole or not at all]:FILE:_files"
   "--columns[the columns to show, in this order]:A,B,C:"
   "--sort[sort by a column]:COLUMN[:desc]:"
   "--limit[show the first N rows only]:N:"
@@ -93,9 +246,9 @@ _shtab_portbook_talks_defaults_added=0
 _shtab_portbook_what_options=(
   "--about[also the story of a main port, which a terminal shows unasked]"
   "--update[replace the registry by IANA\'s newest, or by that in a file]"
-  "--from[IANA\'s CSV to update from]:FILE:"
+  "--from[IANA\'s CSV to update from]:FILE:_files"
   "--format[how the answer is written (table)]:format:(table json ndjson csv parquet)"
-  {-o,--output}"[write to a file, whole or not at all]:FILE:"
+  {-o,--output}"[write to a file, whole or not at all]:FILE:_files"
   "--columns[the columns to show, in this order]:A,B,C:"
   "--sort[sort by a column]:COLUMN[:desc]:"
   "--limit[show the first N rows only]:N:"
@@ -119,7 +272,7 @@ _shtab_portbook_who_options=(
   {-6,--ipv6}"[IPv6]"
   "--netns[the sockets of other network namespaces]:all|NAME|PID:"
   "--format[how the answer is written (table)]:format:(table json ndjson csv parquet)"
-  {-o,--output}"[write to a file, whole or not at all]:FILE:"
+  {-o,--output}"[write to a file, whole or not at all]:FILE:_files"
   "--columns[the columns to show, in this order]:A,B,C:"
   "--sort[sort by a column]:COLUMN[:desc]:"
   "--limit[show the first N rows only]:N:"
@@ -155,6 +308,7 @@ _shtab_portbook() {
       (( CURRENT += 1 ))
       curcontext="${curcontext%:*:*}:_shtab_portbook-$line[1]:"
       case $line[1] in
+        lab) _shtab_portbook_lab ;;
         sockets) _arguments -C -s $_shtab_portbook_sockets_options ;;
         talks) _arguments -C -s $_shtab_portbook_talks_options ;;
         what) _arguments -C -s $_shtab_portbook_what_options ;;
@@ -163,6 +317,46 @@ _shtab_portbook() {
   esac
 }
 
+_shtab_portbook_lab() {
+  local context state line curcontext="$curcontext" one_or_more='(*)' remainder='(-)*:' default='*::: :->lab'
+
+  # Add default positional/remainder specs only if none exist, and only once per session
+  if (( ! _shtab_portbook_lab_defaults_added )); then
+    if (( ${_shtab_portbook_lab_options[(I)${(q)one_or_more}*]} +          ${_shtab_portbook_lab_options[(I)${(q)remainder}*]} +          ${_shtab_portbook_lab_options[(I)${(q)default}]} == 0 )); then
+      _shtab_portbook_lab_options+=(': :_shtab_portbook_lab_commands' '*::: :->lab')
+    fi
+    _shtab_portbook_lab_defaults_added=1
+  fi
+  _arguments -C -s $_shtab_portbook_lab_options
+
+  case $state in
+    lab)
+      words=($line[1] "${words[@]}")
+      (( CURRENT += 1 ))
+      curcontext="${curcontext%:*:*}:_shtab_portbook_lab-$line[1]:"
+      case $line[1] in
+        capture) _arguments -C -s $_shtab_portbook_lab_capture_options ;;
+        cut) _arguments -C -s $_shtab_portbook_lab_cut_options ;;
+        down) _arguments -C -s $_shtab_portbook_lab_down_options ;;
+        exec) _arguments -C -s $_shtab_portbook_lab_exec_options ;;
+        install) _arguments -C -s $_shtab_portbook_lab_install_options ;;
+        list) _arguments -C -s $_shtab_portbook_lab_list_options ;;
+        restore) _arguments -C -s $_shtab_portbook_lab_restore_options ;;
+        show) _arguments -C -s $_shtab_portbook_lab_show_options ;;
+        up) _arguments -C -s $_shtab_portbook_lab_up_options ;;
+      esac
+  esac
+}
+
+# Custom Preamble
+_portbook_lab_list() {
+  compadd -- ${(f)"$(portbook lab list --columns $1 --format csv 2>/dev/null | tail -n +2 | tr -d '"\r' | tr -s ' ' '\n' | sed '/^$/d' | sort -u)"}
+}
+_portbook_scenario_or_file() { _portbook_lab_list scenario; _files -g '*.toml'; }
+_portbook_labs() { _portbook_lab_list labs; }
+_portbook_hosts() { _portbook_lab_list hosts; }
+_portbook_commands() { _command_names -e; }
+# End Custom Preamble
 
 
 typeset -A opt_args

@@ -83,20 +83,42 @@ class Dialogue:
         return self.until(b"\n").rstrip(b"\r\n")
 
     def reply(self, command: bytes | None, wanted: bytes) -> str:
-        """Send a command where there is one, and return the text of the reply (RFC 959, 5321, 3977).
+        """Send a command where there is one, and return the text of the reply's last line.
+
+        Raises NotSpoken where the code does not begin as `wanted`.
+        """
+        code, lines = self.coded(command)
+        if not code.startswith(wanted):
+            raise NotSpoken(f"not the reply that was expected: {code!r} {lines[-1][:80]!r}")
+        return lines[-1]
+
+    def coded(self, command: bytes | None) -> tuple[bytes, list[str]]:
+        """Send a command where there is one, and return the code of the reply and its lines (RFC 959, 5321, 3977).
 
         A reply is a code of three digits and a text; with `-` behind the code lines follow, up to the one without.
-        Raises NotSpoken where the code does not begin as `wanted`.
         """
         if command is not None:
             self.say(command + b"\r\n")
         line = self.line()
         code = line[:3]
+        if not code.isdigit():
+            raise NotSpoken(f"not a reply: {line[:80]!r}")
+        lines = [line]
         while line[:3] != code or line[3:4] == b"-":
             line = self.line()
-        if not code.isdigit() or not code.startswith(wanted):
-            raise NotSpoken(f"not the reply that was expected: {line[:80]!r}")
-        return line[4:].decode("utf-8", "replace")
+            lines.append(line)
+        return code, [one.removeprefix(code)[one.startswith(code) :].decode("utf-8", "replace") for one in lines]
+
+    def block(self) -> list[bytes]:
+        """Return the lines up to one that is a dot alone (RFC 3977, section 3.1.1; RFC 1939, section 3)."""
+        lines: list[bytes] = []
+        length = 0
+        while (line := self.line()) != b".":
+            lines.append(line.removeprefix(b"."))
+            length += len(line) + 1
+            if length > MOST:
+                raise NotSpoken("the server says too much")
+        return lines
 
     def start_tls(self) -> None:
         """Put TLS on the connection (RFC 8446); the certificate is the server's own, so it is not verified."""

@@ -5,6 +5,7 @@ All of it is for its own processes, in a mount namespace of theirs, and ends wit
 
 from __future__ import annotations
 
+import ctypes
 import os
 
 from portbook.lab import namespaces
@@ -13,9 +14,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from portbook.lab.servers.program import Program
 
+_PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 8, 47, 2
+_CAPABILITY_VERSION_3, _CAP_NET_BIND_SERVICE = 0x20080522, 10
+
 
 def furnish(program: Program, folder: str) -> None:
-    """Make this process one of a program's: at its place, and as its user. Raises OSError, KeyError for no user."""
+    """Make this process one of a program's: at its place, and as its user, who may have ports below 1024.
+
+    Raises OSError, KeyError where there is no such user.
+    """
     if program.empty or program.binds:
         namespaces.unshare(namespaces.NEW_MOUNTS)
         namespaces.mount("none", "/", None, namespaces.MS_REC | namespaces.MS_PRIVATE)
@@ -27,9 +34,19 @@ def furnish(program: Program, folder: str) -> None:
         import pwd
 
         user = pwd.getpwnam(program.user)
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
         os.initgroups(user.pw_name, user.pw_gid)
         os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
         os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
+        # The one right of root's that is left (capabilities(7)); as an ambient one it outlasts execve(2).
+        right = 1 << _CAP_NET_BIND_SERVICE
+        header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+        if libc.capset(header, (ctypes.c_uint32 * 6)(right, right, right, 0, 0, 0)) or libc.prctl(
+            _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_NET_BIND_SERVICE, 0, 0
+        ):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
 
 
 def give(folder: str, user: str) -> None:

@@ -12,7 +12,10 @@ import re
 import subprocess
 from dataclasses import dataclass
 from functools import cache
+from glob import glob
 from shutil import which
+
+from portbook.errors import N_, Unavailable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from portbook.lab.scenario import ServicePlan
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/games"
+
+_APART = ("/usr/lib/postgresql/*/bin", "/usr/lib/news/bin")
+"""Where Debian keeps servers of which several versions may be installed, or which nobody is to run by hand."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ class Candidate:
     also: tuple[str, ...] = ()
     needs_users: bool = False
     """Whether it must become another user, which a user namespace of one user does not let it."""
+    needs: tuple[str, ...] = ()
+    """The names of other programs, or the paths of other files, without which it cannot be run."""
 
     @property
     def packages(self) -> tuple[str, ...]:
@@ -67,8 +75,18 @@ class Candidate:
 
 
 def installed(name: str) -> str | None:
-    """Return the path of a program, None where it is not installed."""
-    return which(name, path=f"{PATH}:{os.environ.get('PATH', '')}")
+    """Return the path of a program, None where it is not installed. Of several versions it is the newest.
+
+    A name that is a path stands for that file.
+    """
+    if name.startswith("/"):
+        return name if os.path.exists(name) else None
+    apart = [path for pattern in _APART for path in sorted(glob(pattern), key=_numbers, reverse=True)]
+    return which(name, path=":".join((PATH, os.environ.get("PATH", ""), *apart)))
+
+
+def _numbers(path: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", path)]
 
 
 @cache
@@ -87,13 +105,35 @@ def version(*command: str, pattern: str = r"\d+\.\d+[\w.]*") -> str | None:
 @cache
 def package_version(package: str) -> str | None:
     """Return the upstream version of an installed Debian package, for a program that does not tell its own."""
-    return version("dpkg-query", "-W", "-f", "${Version}", package, pattern=r"^(?:\d+:)?([\w.]+)")
+    return version("dpkg-query", "-W", "-f", "${Version}", package, pattern=r"^(?:\d+:)?(\d[\w.]*)")
 
 
 def may_become_others() -> bool:
     """Return whether the user namespace has more than one user."""
     with open("/proc/self/uid_map", encoding="ascii") as file:
         return sum(int(line.split()[2]) for line in file) > 1
+
+
+def user_among(*names: str) -> str | None:
+    """Return the first of these users that there is, else nobody; None where there is nobody else to become."""
+    if not may_become_others():
+        return None
+    import pwd
+
+    known = {user.pw_name for user in pwd.getpwall()}
+    return next((name for name in names if name in known), "nobody")
+
+
+def insist_on_port(service: ServicePlan, program: str, port: int) -> None:
+    """Raise Unavailable where a service is to have another port than the only one that its program serves."""
+    if service.port != port:
+        raise Unavailable(
+            N_("{service} cannot have port {port}: {program} has port {only} only; choose another program for it"),
+            service=service.name,
+            port=service.port,
+            program=program,
+            only=port,
+        )
 
 
 def has_ipv6() -> bool:
@@ -106,6 +146,14 @@ def addresses(service: ServicePlan) -> tuple[str, ...]:
     if service.address is not None:
         return (service.address,)
     return ("0.0.0.0", "::") if has_ipv6() else ("0.0.0.0",)  # noqa: S104 - reached in the lab only
+
+
+def addresses_apart(service: ServicePlan) -> tuple[str, ...]:
+    """Return the same for a server whose socket of `::` would take IPv4 too: of IPv6 each address of its host."""
+    if service.address is not None or not has_ipv6():
+        return addresses(service)
+    own = [address for host in service.hosts if host.name == service.host for _, address in host.addresses]
+    return ("0.0.0.0", "::1", *(address.partition("/")[0] for address in own if ":" in address))  # noqa: S104 - likewise
 
 
 def bracketed(address: str) -> str:
