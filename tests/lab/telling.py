@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from io import BytesIO
 
 from portbook.errors import Unavailable
@@ -52,7 +53,7 @@ def main(what: str, name: str, *ours: str) -> int:
     events: list[Event] = []
     plan = one_service(what) if what in programs.OURS else scenario.load(what)
     try:
-        state, _ = keeper.up(plan, events.append, name)
+        state, bound = keeper.up(plan, events.append, name, bound=True)
     except Unavailable as error:
         sys.stderr.write(f"{error}\n")
         return NO_NAMESPACES if "make no namespaces" in str(error) else 1
@@ -68,9 +69,13 @@ def main(what: str, name: str, *ours: str) -> int:
         else:
             check_rights(state)
     finally:
-        keeper.down(state)
-    assert not os.path.exists(state.folder)
-    return 0
+        os.close(bound)
+    # Nobody has to clear away what ends by itself.
+    for _ in range(2000):
+        if not os.path.exists(state.folder):
+            return 0
+        time.sleep(0.01)
+    raise AssertionError(f"{state.folder} is left")
 
 
 if __name__ == "__main__":

@@ -156,9 +156,8 @@ def _is_own(folder: str) -> bool:
 
 
 @contextmanager
-def _locked_base() -> Iterator[str]:
-    """Give the folder of all labs, which nobody else adds to or removes from meanwhile; it goes when empty."""
-    base = base_folder()
+def _locked(base: str) -> Iterator[None]:
+    """Have nobody else add to the folder of all labs, or remove from it, meanwhile; it goes when empty."""
     # Servers that have given up root's rights pass through to what is theirs.
     mode = 0o711 if os.geteuid() == 0 else 0o700
     while True:
@@ -180,7 +179,7 @@ def _locked_base() -> Iterator[str]:
             pass
         os.close(descriptor)
     try:
-        yield base
+        yield
     finally:
         for folder in (base, os.path.dirname(base)):
             try:
@@ -197,7 +196,8 @@ def claim(name: str) -> tuple[str, int]:
     """
     if re.fullmatch(r"\w[\w.-]{0,63}", name) is None:
         raise BadQuestion(N_("{name} is no name for a lab; give it one of letters and digits with --lab"), name=name)
-    with _locked_base() as base:
+    base = base_folder()
+    with _locked(base):
         _clear(base)
         folder = f"{base}/{name}"
         try:
@@ -228,15 +228,17 @@ def is_whole(folder: str, lock: int) -> bool:
 
 def remove(folder: str, lock: int) -> None:
     """Remove the folder of a lab whose processes are gone, as long as it holds the lock that is given."""
-    with _locked_base():
+    # Not base_folder(): whoever has taken a user namespace has become root, to whom other labs belong.
+    with _locked(os.path.dirname(folder)):
         if is_whole(folder, lock):
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def clear_dead() -> None:
     """Remove what labs that were killed have left."""
-    if os.path.isdir(base_folder()):
-        with _locked_base() as base:
+    base = base_folder()
+    if os.path.isdir(base):
+        with _locked(base):
             _clear(base)
 
 
