@@ -36,7 +36,8 @@ ACTIONS = {
 }
 """What can be done with labs."""
 
-_SPARE = ("client_after", "server_after", "translated_by", "program", "transport")
+_TRANSLATED = ("server_after", "client_after", "translated_by")
+_SPARE = ("program", "transport", *_TRANSLATED)
 
 _EVENTS = {
     "host": N_("host {name}: {detail}"),
@@ -233,7 +234,7 @@ def _show(found: argparse.Namespace, context: Context) -> ExitCode:
 
 def _absent(table: Table) -> set[str]:
     """Return the columns of what a gateway translates, where none does."""
-    translated = [column.name for column in table.columns if column.name in _SPARE[:3]]
+    translated = [column.name for column in table.columns if column.name in _TRANSLATED]
     return {name for name in translated if all(row is None for row in _values(table, name))}
 
 
