@@ -92,6 +92,10 @@ EXAMPLES = (
     "portbook sockets -tulpn",
     "portbook sockets --where \"remote_port = 443 and state = 'ESTABLISHED'\" --format csv",
     "portbook talks --by service,peer",
+    "portbook test server",
+    "portbook test server -p 22,80,8000-8100 --format ndjson",
+    "portbook test server:5432 --until open --timeout 60",
+    "portbook test 192.0.2.0/28 -p all --no-identify --resume night.journal",
 )
 
 
@@ -121,7 +125,7 @@ def _complete(parser: ArgumentParser, of_lab: bool = False) -> None:
         if isinstance(action.choices, dict):
             for verb, below in action.choices.items():
                 _complete(below, of_lab or verb == "lab")
-        elif action.dest in ("output", "source"):
+        elif action.dest in ("output", "source", "file", "resume"):
             action.complete = shtab.FILE  # type: ignore[attr-defined]
         elif of_lab and action.dest in ASKED:
             action.complete = {"preamble": ASKING, **_function(ASKED[action.dest])}  # type: ignore[attr-defined]

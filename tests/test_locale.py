@@ -28,10 +28,23 @@ CATALOGUES = runpy.run_path(str(Path(__file__).parent.parent / "scripts" / "cata
 TRANSLATED = ("fr", "pt", "uk")
 ARGPARSE_IS_THE_ONE_TRANSLATED = sys.version_info[:2] == (3, 11)
 
-SAME_EVERYWHERE = {"Community ID", "Cookie", "IPv4", "IPv6", "Inode", "RTT", "SCTP", "TCP", "UID"}
+SAME_EVERYWHERE = {"ALPN", "TLS", "Community ID", "Cookie", "IPv4", "IPv6", "Inode", "RTT", "SCTP", "TCP", "UID"}
 SAME = {
     "fr": {
-        *("ACTION", "Client", "Congestion", "Conversations", "Description", "Interface", "Local", "PORT", "Port"),
+        *(
+            "ACTION",
+            "Minimum",
+            "PORTS",
+            "Version",
+            "Client",
+            "Congestion",
+            "Conversations",
+            "Description",
+            "Interface",
+            "Local",
+            "PORT",
+            "Port",
+        ),
         *("Retransmissions", "Service", "Transport", "{count} conversation", "{count} conversations"),
     },
     "pt": {"Interface", "Local"},

@@ -1,4 +1,4 @@
-"""portbook: what a port is, who has it, who talks through it.
+"""portbook: what a port is, who has it, who talks through it, whether it can be reached.
 
 One public function for each verb; each returns a `portbook.columns.Table`, whose rows are named tuples, and imports
 what it needs when it is called. Errors derive from `portbook.errors.PortbookError`.
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from portbook.host.reading import Selection
 
 __version__ = "0.1.0"
-__all__ = ["sockets", "talks", "what", "who"]
+__all__ = ["sockets", "talks", "test", "what", "who"]
 
 
 def what(*queries: str, language: str = "en", limit: int = 40) -> Table:
@@ -73,3 +73,27 @@ def talks(ports: Iterable[int] | None = None, netns: str = "seen") -> Table:
 
     reading = read(Selection(PORTED, owners=True, detailed=True, netns=netns))
     return Talks(View(reading, open_registry()), None if ports is None else frozenset(ports)).table()
+
+
+def test(
+    *targets: str,
+    ports: str = "main",
+    identify: bool = True,
+    permitted: bool = False,
+) -> Table:
+    """Return whether ports can be reached, and what speaks there.
+
+    A target is a host, host:port, [IPv6]:port, a URL or a block of addresses; `ports` is a list such as
+    `22,8000-8100`, `main`, `top100` or `all`. `permitted` confirms that a wide network may be tested. The columns are
+    `portbook.porttest.COLUMNS`; the notes are English. Raises BadQuestion for what cannot be tested.
+    """
+    from portbook.columns import Table
+    from portbook.porttest import COLUMNS, in_order
+    from portbook.probe.asking import Asking, question
+    from portbook.probe.testing import port_tests
+    from portbook.registry.lookup import open_registry
+
+    asked, without = question(Asking(targets, ports, identify=identify, permitted=permitted), open_registry())
+    rows = [test.row() for test in in_order(port_tests(asked), (one.ip for one in asked.targets))]
+    notes = [(error.message, error.values) for error in without]
+    return Table(COLUMNS, Table.from_rows(COLUMNS, rows).vectors, None, not without, notes)

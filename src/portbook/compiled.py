@@ -13,7 +13,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from types import ModuleType
 
-TWINS = ("portbook.linux.descriptors", "portbook.output.rows", "portbook.wire.sock_diag")
+TWINS = (
+    "portbook.linux.descriptors",
+    "portbook.output.rows",
+    "portbook.probe.connecting",
+    "portbook.wire.sock_diag",
+)
 
 
 def twin(reference: str) -> ModuleType | None:

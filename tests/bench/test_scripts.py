@@ -95,6 +95,18 @@ def test_a_script_prints_the_machine_and_a_verdict_on_each_bar(
         assert verdict in (("not measured",) if name in without_netstat else ("met", "missed"))
 
 
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("nft"), reason="it needs root and nft")
+def test_ports_are_reached_and_none_is_missed() -> None:
+    before = set(os.listdir("/run/netns")) if os.path.isdir("/run/netns") else set()
+    told = verdicts(printed("bench_reach.py", "--rounds", "1", "--runs", "1", "--ports", "100"))
+    missed = {name: verdict for name, verdict in told.items() if "missed" in name}
+    assert len(missed) == 3
+    assert set(missed.values()) == {"met"}
+    assert set(told.values()) <= {"met", "missed", "not measured"}
+    mine = {name for name in os.listdir("/run/netns") if name.startswith("portbook-bench-")}
+    assert mine <= before
+
+
 def test_the_twins_are_compared_on_the_same_bytes() -> None:
     found = verdicts(printed("bench_twins.py", *SMALL))
     assert set(found.values()) <= {"met", "missed", "not measured"}

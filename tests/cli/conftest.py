@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from portbook.cli.main import main
+
+from .doors import Greeter, closed, greeter, silent
 
 
 @dataclass(frozen=True)
@@ -60,3 +62,21 @@ def start() -> Ask:
         return Answer(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@pytest.fixture
+def ssh() -> Iterator[Greeter]:
+    with greeter() as server:
+        yield server
+
+
+@pytest.fixture
+def shut() -> Iterator[int]:
+    with closed() as ports:
+        yield ports[0]
+
+
+@pytest.fixture
+def mute() -> Iterator[int]:
+    with silent() as port:
+        yield port

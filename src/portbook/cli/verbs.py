@@ -9,6 +9,7 @@ VERBS = {
     "who": N_("who has a port: the listeners and their owners"),
     "sockets": N_("every socket, with the flags of ss and netstat"),
     "talks": N_("who talks through a port: the conversations of this host now"),
+    "test": N_("whether ports can be reached, and what really speaks there"),
     "lab": N_("real hosts on one machine: networks, servers and clients"),
 }
 """Each verb and what it answers."""

@@ -38,6 +38,13 @@ STYLES = {
     ("state", "CLOSING"): "dim",
     ("state", "TIME-WAIT"): "dim",
     ("state", "CLOSED"): "dim",
+    ("state", "open"): "green",
+    ("state", "closed"): "dim",
+    ("state", "rejected"): "yellow",
+    ("state", "filtered"): "yellow",
+    ("state", "open|filtered"): "dim",
+    ("state", "unreachable"): "red",
+    ("state", "error"): "red",
     ("scope", "any"): "red",
     ("scope", "public"): "yellow",
     ("scope", "private"): "cyan",
@@ -51,7 +58,7 @@ STYLES = {
 }
 """What a word of a column means to its reader: red and yellow ask for a look, green is as it should be."""
 
-LONG = ("command", "path", "description", "reference")
+LONG = ("command", "path", "description", "reference", "banner", "note")
 """The columns that are cut first: long, and still of use when only their beginning is seen."""
 
 LONG_ENOUGH = 24

@@ -113,6 +113,14 @@ class Registry(NamedTuple):
                         names.setdefault(port, fields[2])
         return names
 
+    def main_ports(self, transport: str) -> list[int]:
+        """Return the main ports of a transport, in their order."""
+        found: list[int] = []
+        for ports, fields in every_line(self.main):
+            if transport in fields[1].split(","):
+                found += ports
+        return found
+
     def is_known(self, port: int, transport: str) -> bool:
         """Whether a port of a transport has a name."""
         return self.name_of(port, transport) is not None

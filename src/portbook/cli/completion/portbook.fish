@@ -62,8 +62,8 @@ function _shtab_portbook_using
   test "$_shtab_portbook_cmdpath" = "$argv"
 end
 
-set -g _shtab_portbook_commands what who sockets talks lab 'lab list' 'lab up' 'lab show' 'lab exec' 'lab capture' 'lab cut' 'lab restore' 'lab down' 'lab install'
-set -g _shtab_portbook_opts_with_value --by --color --columns --completion --format --from --lab --lang --limit --netns --output --sort --state --watch --where -o
+set -g _shtab_portbook_commands what who sockets talks test lab 'lab list' 'lab up' 'lab show' 'lab exec' 'lab capture' 'lab cut' 'lab restore' 'lab down' 'lab install'
+set -g _shtab_portbook_opts_with_value --by --color --columns --completion --count --file --format --from --lab --lang --limit --netns --output --ports --rate --resume --sort --state --timeout --transport --until --watch --where -f -o -p
 
 complete -c portbook -e
 complete -c portbook -f
@@ -156,6 +156,32 @@ complete -c portbook -n '_shtab_portbook_using talks' -l lang -x -d 'en, fr, pt 
 complete -c portbook -n '_shtab_portbook_using talks' -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'
 complete -c portbook -n '_shtab_portbook_using talks' -l version -d 'print the version, and which compiled parts run'
 complete -c portbook -n '_shtab_portbook_using talks' -s h -l help -d 'print this help'
+complete -c portbook -n '_shtab_portbook_using; and test $_shtab_portbook_npos -eq 0' -a test -d 'whether ports can be reached, and what really speaks there'
+complete -c portbook -n '_shtab_portbook_using test' -s f -l file -xka "(__fish_complete_path (commandline -ct))" -d 'targets from a file, - for standard input'
+complete -c portbook -n '_shtab_portbook_using test' -s p -l ports -x -d '22,80,8000-8100, or main (the 26 that matter most, the default), top100, all'
+complete -c portbook -n '_shtab_portbook_using test' -l transport -x -d 'the transports (tcp; main: each port'"'"'s own)'
+complete -c portbook -n '_shtab_portbook_using test' -s 4 -l ipv4 -d IPv4
+complete -c portbook -n '_shtab_portbook_using test' -s 6 -l ipv6 -d IPv6
+complete -c portbook -n '_shtab_portbook_using test' -l no-identify -d 'only connect; do not find out what speaks there'
+complete -c portbook -n '_shtab_portbook_using test' -l count -x -d 'test N times, a second apart, and tell the times that it took'
+complete -c portbook -n '_shtab_portbook_using test' -l until -xka "open closed" -d 'test again until every port is so (exit code 0)'
+complete -c portbook -n '_shtab_portbook_using test' -l timeout -x -d 'with --until: give up after so long (exit code 1)'
+complete -c portbook -n '_shtab_portbook_using test' -l rate -x -d 'new connections a second at most (500; in private networks 10000, or as fast as they answer)'
+complete -c portbook -n '_shtab_portbook_using test' -l resume -xka "(__fish_complete_path (commandline -ct))" -d 'keep what is known in a file, and go on from there'
+complete -c portbook -n '_shtab_portbook_using test' -l all -d 'in a table every answer, however many are alike'
+complete -c portbook -n '_shtab_portbook_using test' -l yes -d 'I may test all of this, however much it is'
+complete -c portbook -n '_shtab_portbook_using test' -l format -xka "table json ndjson csv parquet" -d 'how the answer is written (table)'
+complete -c portbook -n '_shtab_portbook_using test' -s o -l output -xka "(__fish_complete_path (commandline -ct))" -d 'write to a file, whole or not at all'
+complete -c portbook -n '_shtab_portbook_using test' -l columns -x -d 'the columns to show, in this order'
+complete -c portbook -n '_shtab_portbook_using test' -l sort -x -d 'sort by a column'
+complete -c portbook -n '_shtab_portbook_using test' -l limit -x -d 'show the first N rows only'
+complete -c portbook -n '_shtab_portbook_using test' -l where -x -d 'only rows for which this SQL condition over the columns holds'
+complete -c portbook -n '_shtab_portbook_using test' -s n -l numeric -d 'port numbers only, without the names of services'
+complete -c portbook -n '_shtab_portbook_using test' -s r -l resolve -d 'look up the names of remote hosts'
+complete -c portbook -n '_shtab_portbook_using test' -l lang -x -d 'en, fr, pt or uk; else as LC_ALL and LANG say'
+complete -c portbook -n '_shtab_portbook_using test' -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'
+complete -c portbook -n '_shtab_portbook_using test' -l version -d 'print the version, and which compiled parts run'
+complete -c portbook -n '_shtab_portbook_using test' -s h -l help -d 'print this help'
 complete -c portbook -n '_shtab_portbook_using; and test $_shtab_portbook_npos -eq 0' -a lab -d 'real hosts on one machine: networks, servers and clients'
 complete -c portbook -n '_shtab_portbook_using lab' -l lang -x -d 'en, fr, pt or uk; else as LC_ALL and LANG say'
 complete -c portbook -n '_shtab_portbook_using lab' -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'

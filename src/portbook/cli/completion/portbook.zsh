@@ -13,6 +13,7 @@ _shtab_portbook_commands() {
     lab:'real hosts on one machine: networks, servers and clients'
     sockets:'every socket, with the flags of ss and netstat'
     talks:'who talks through a port: the conversations of this host now'
+    test:'whether ports can be reached, and what really speaks there'
     what:'what a port is: the registry, and what this host does with it'
     who:'who has a port: the listeners and their owners'
   )
@@ -243,6 +244,38 @@ _shtab_portbook_talks_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_portbook_talks_defaults_added=0
 
+_shtab_portbook_test_options=(
+  {-f,--file}"[targets from a file, - for standard input]:FILE:_files"
+  {-p,--ports}"[22,80,8000-8100, or main (the 26 that matter most, the default), top100, all]:PORTS:"
+  "--transport[the transports (tcp\; main\: each port\'s own)]:tcp,udp:"
+  {-4,--ipv4}"[IPv4]"
+  {-6,--ipv6}"[IPv6]"
+  "--no-identify[only connect\; do not find out what speaks there]"
+  "--count[test N times, a second apart, and tell the times that it took]:N:"
+  "--until[test again until every port is so (exit code 0)]:until:(open closed)"
+  "--timeout[with --until\: give up after so long (exit code 1)]:SECONDS:"
+  "--rate[new connections a second at most (500\; in private networks 10000, or as fast as they answer)]:N:"
+  "--resume[keep what is known in a file, and go on from there]:FILE:_files"
+  "--all[in a table every answer, however many are alike]"
+  "--yes[I may test all of this, however much it is]"
+  "--format[how the answer is written (table)]:format:(table json ndjson csv parquet)"
+  {-o,--output}"[write to a file, whole or not at all]:FILE:_files"
+  "--columns[the columns to show, in this order]:A,B,C:"
+  "--sort[sort by a column]:COLUMN[:desc]:"
+  "--limit[show the first N rows only]:N:"
+  "--where[only rows for which this SQL condition over the columns holds]:SQL:"
+  {-n,--numeric}"[port numbers only, without the names of services]"
+  {-r,--resolve}"[look up the names of remote hosts]"
+  "--lang[en, fr, pt or uk\; else as LC_ALL and LANG say]:LANGUAGE:"
+  "--color[colour in tables (auto\: on a terminal)]:color:(auto always never)"
+  "--version[print the version, and which compiled parts run]"
+  {-h,--help}"[print this help]"
+  "(*)::host, host\:port, \[IPv6\]\:port, a URL, or a block such as 192.0.2.0\/24:"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_portbook_test_defaults_added=0
+
 _shtab_portbook_what_options=(
   "--about[also the story of a main port, which a terminal shows unasked]"
   "--update[replace the registry by IANA\'s newest, or by that in a file]"
@@ -311,6 +344,7 @@ _shtab_portbook() {
         lab) _shtab_portbook_lab ;;
         sockets) _arguments -C -s $_shtab_portbook_sockets_options ;;
         talks) _arguments -C -s $_shtab_portbook_talks_options ;;
+        test) _arguments -C -s $_shtab_portbook_test_options ;;
         what) _arguments -C -s $_shtab_portbook_what_options ;;
         who) _arguments -C -s $_shtab_portbook_who_options ;;
       esac
