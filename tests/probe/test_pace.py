@@ -45,9 +45,9 @@ def test_what_is_given_back_never_overflows(depth: float, count: int) -> None:
 @given(st.floats(1, 1e5), fates)
 def test_the_rate_stays_within_its_bounds(most: float, answered: list[bool]) -> None:
     pace = Pace(most, most)
-    for now, fate in enumerate(answered):
+    for moment, fate in enumerate(answered):
         before = pace.rate
-        (pace.answered if fate else pace.lost)(float(now))
+        (pace.answered if fate else pace.lost)(float(moment))
         assert min(20.0, most) <= pace.rate <= most
         assert (pace.rate >= before) if fate else (pace.rate <= before)
         assert pace.loss is not None
@@ -56,12 +56,13 @@ def test_the_rate_stays_within_its_bounds(most: float, answered: list[bool]) -> 
 
 def test_one_loss_halves_nothing_and_many_do_once_a_second() -> None:
     pace = Pace(1000.0, 1000.0)
-    pace.lost(2.0)
-    assert pace.rate == 1000
-    pace.lost(2.1)
-    pace.lost(2.2)
+    for moment in (2.0, 2.1, 2.2):
+        pace.lost(moment)
+        assert pace.rate == 1000
+    pace.lost(2.3)
+    pace.lost(2.4)
     assert pace.rate == 500
-    pace.lost(3.3)
+    pace.lost(3.4)
     assert pace.rate == 250
     for step in range(200):
         pace.answered(4.0 + step)
@@ -87,25 +88,27 @@ def test_without_a_canary_silence_is_all_that_is_known() -> None:
 @given(fates, st.integers(0, 200))
 def test_doubt_goes_by_the_highest_loss_since_then(answered: list[bool], since: int) -> None:
     pace, losses = Pace(1000.0, 1000.0), []
-    for now, fate in enumerate(answered):
-        (pace.answered if fate else pace.lost)(float(now))
+    for moment, fate in enumerate(answered):
+        (pace.answered if fate else pace.lost)(float(moment))
         assert pace.loss is not None
         losses.append(pace.loss)
     if not losses:
         return
     # The loss of the moment counts too, which was measured before.
     highest = max(losses[min(since, len(losses) - 1) :])
-    assert pace.doubt(1, float(since)) >= highest
-    # Of few canaries more is feared than was seen.
-    assert pace.doubt(1, float(since)) <= max(*losses, 0.05 if len(losses) < 5 else 0.0)
-    assert pace.doubt(4, float(since)) == pytest.approx(pace.doubt(1, float(since)) ** 2)
+    told = pace.doubt(1, float(since))
+    assert told >= highest
+    # Of few canaries more is feared than was seen; where very many were lost silence means nothing.
+    most = max(*losses, 0.05 if len(losses) < 5 else 0.0)
+    assert told == 1.0 if highest > 0.15 else told <= (1.0 if most > 0.15 else most)
+    assert pace.doubt(4, float(since)) == pytest.approx(told**2)
 
 
 @given(fates)
 def test_doubt_ends_after_a_few_looks_at_any_loss_that_the_pace_allows(answered: list[bool]) -> None:
     pace = Pace(1000.0, 1000.0)
-    for now, fate in enumerate(answered):
-        (pace.answered if fate else pace.lost)(float(now))
+    for moment, fate in enumerate(answered):
+        (pace.answered if fate else pace.lost)(float(moment))
     one = min(pace.doubt(4, 1e6), 0.15**2)
     assert one**4 <= DOUBT
 

@@ -2,7 +2,7 @@
 
 Silence alone proves nothing: a host that drops everything and a network that is overrun look alike. So ports that
 are known to answer are asked again now and then, the canaries. Their losses tell how many packets get lost; the rate
-grows by steps while few do, and is halved while many do (as TCP's, RFC 5681).
+is halved while many do, and grows by small parts of itself while few do (as TCP's, RFC 5681).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _TOO_MANY = 0.15
 
 _ENOUGH, _HARDLY = 20, 0.01
 _A_FEW, _UNKNOWN = 5, 0.05
-_WEIGHT = 0.1
+_WEIGHT = 0.05
 DOUBT = 0.00001
-_STEP = 0.02
+_GROWTH, _FEW_ENOUGH = 1.1, 0.1
 _SLOWEST = 20.0
 _SETTLING = 1.0
 
@@ -33,6 +33,10 @@ class Bucket:
     depth: float
     tokens: float = 1.0
     filled: float = 0.0
+
+    def pour(self, rate: float, depth: float) -> None:
+        """Let tokens come at another rate, and at least one of them wait."""
+        self.rate, self.depth = rate, max(1.0, depth)
 
     def take(self, now: float, most: int) -> int:
         """Return how many may begin now, `most` at most; `now` in seconds."""
@@ -67,8 +71,9 @@ class Pace:
         """Count a canary that answered its first packet."""
         loss = (1 - _WEIGHT) * (self.loss or 0.0)
         self._note(now, loss)
-        if loss < _TOO_MANY:
-            self.rate = min(self.most, self.rate + self.most * _STEP)
+        if loss < _FEW_ENOUGH and self.rate < self.most and now - self.changed > _SETTLING:
+            self.rate = min(self.most, self.rate * _GROWTH)
+            self.changed = now
 
     def lost(self, now: float) -> None:
         """Count a canary whose first packet, or its answer, got lost."""
@@ -88,7 +93,8 @@ class Pace:
         """Return how likely an open port is silent to so many tries since then: above DOUBT, it is to be asked again.
 
         It goes by the highest loss of that time, and counts two tries of one look at most: what is lost is lost in
-        bursts, so the tries of a second are not independent. `since` never goes back from one call to the next.
+        bursts, so the tries of a second are not independent. Where too many were lost nothing follows from silence,
+        which is 1. `since` never goes back from one call to the next.
         """
         while len(self._history) > 1 and self._history[1][0] <= since:
             self._history.popleft()
@@ -96,7 +102,7 @@ class Pace:
             return 0.0
         # A few canaries cannot show that nothing is lost.
         known = self._history[0][1] if self.canaries >= _A_FEW else max(self._history[0][1], _UNKNOWN)
-        return known ** min(tries, 2)
+        return 1.0 if known > _TOO_MANY else known ** min(tries, 2)
 
     def _note(self, now: float, loss: float) -> None:
         self.canaries += 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import select
 import socket
-from collections import deque
+from collections import defaultdict
 from dataclasses import dataclass, field
 from time import monotonic, sleep
 from typing import NamedTuple
@@ -20,7 +20,7 @@ from portbook.probe.connecting import RESET, NoFamily, NoSocket, Result, again, 
 from portbook.probe.files import no_files, room_for_files
 from portbook.probe.pace import DOUBT, Bucket, Pace, syn_tries
 from portbook.probe.waiting import Queue
-from portbook.probe.witnesses import Canaries, Controls, Open
+from portbook.probe.witnesses import Canaries, Controls, Open, Turns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,11 +31,13 @@ if TYPE_CHECKING:
 _LAST_ANSWER = 0.2
 """Seconds that the last try is given, beside those between the tries."""
 
-_BATCH = 128
+_BATCH, _BATCH_SECONDS = 128, 0.0128
+"""So many may begin at once, and no more than the rate has in so long: who limits SYNs lets few at once through."""
 _CANARY_SECONDS = 0.9
 """Within this a first SYN is answered; the second goes out after a second."""
-_CANARY_INTERVAL = 0.05
-_MOST_LOOKS = 6
+_MOST_LOOKS, _MOST_OVERRUN = 6, 12
+"""Looks at a silent port, without and with those at a rate that turned out too high: each of these halves it."""
+
 _BURST = 1000
 """So many ports at once may be more than a silent host, or what stands before it, lets through."""
 _LONG = 60.0
@@ -88,9 +90,12 @@ class _Try:
 
 
 class _Look(NamedTuple):
-    """The looks at a silent port so far, their tries, and how likely it is open all the same."""
+    """The looks at a silent port so far, all and those at a rate that was too high, their tries, and how likely the
+    port is open all the same.
+    """
 
     looks: int = 0
+    overrun: int = 0
     tries: int = 0
     doubt: float = 1.0
 
@@ -113,13 +118,13 @@ class Reach:
         self._pending: dict[int, _Try] = {}
         self._awaited = 0  # of the pending, those that are no canaries
         self._spare: dict[int, socket.socket] = {}
-        self._canaries: dict[str, Canaries] = {}
+        self._canaries: defaultdict[str, Canaries] = defaultdict(Canaries)
         self._looks: dict[Address, _Look] = {}
         self._likely: set[Address] = set()
-        self._doubtful: deque[Address] = deque()
+        self._doubtful: list[Address] = []
         self._controls: dict[str, Controls] = {}
         self._undecided: dict[str, Controls] = {}
-        self._next_canary = 0.0
+        self._turns = Turns()
         self._no_socket_since: float | None = None
 
     def outcomes(self, ports: Sequence[Address], likely: Iterable[Address] = ()) -> Iterator[Outcome]:
@@ -144,8 +149,8 @@ class Reach:
         try:
             while queue or self._awaited or self._doubtful:
                 if not queue and not self._awaited:
-                    queue.front, self._doubtful = self._doubtful, queue.front
-                self._bucket.rate = self._pace.rate
+                    queue.look_again(self._doubtful)
+                self._bucket.pour(self._pace.rate, min(float(_BATCH), self._pace.rate * _BATCH_SECONDS))
                 free = max(0, min(len(queue), most - len(self._pending), _BATCH))
                 yield from self._begin(queue, self._bucket.take(monotonic(), free) if free else 0)
                 now = monotonic()
@@ -203,7 +208,7 @@ class Reach:
         """Return what a reset that came at once lets be known."""
         if control:
             return (*self._decide(address[0], all_open=False),)
-        self._answers_by(address[0]).resets.append(address)
+        self._canaries[address[0]].resets.append(address)
         tries = 1 + (self._looks[address].tries if self._looks and address in self._looks else 0)
         return (Outcome(address, RESET, milliseconds, tries),)
 
@@ -216,6 +221,8 @@ class Reach:
 
     def _pend(self, one: _Try) -> None:
         """Watch a connection that is being made."""
+        if not one.canary and self._canaries:
+            self._turns.plan(one.begun)
         self._pending[one.socket.fileno()] = one
         self._awaited += not one.canary
         self._watch.register(one.socket.fileno(), select.EPOLLOUT)
@@ -240,17 +247,10 @@ class Reach:
             raise no_files(error) from error
         sleep(0.05)
 
-    def _answers_by(self, host: str) -> Canaries:
-        known = self._canaries.get(host)
-        if known is None:
-            known = self._canaries[host] = Canaries()
-        return known
-
     def _ask_canary(self, now: float) -> None:
         """Ask a port again that is known to answer, of a host whose turn it is."""
-        if now < self._next_canary or not self._canaries or not self._awaited:
+        if not self._turns.take(now) or not self._canaries or not self._awaited:
             return
-        self._next_canary = now + _CANARY_INTERVAL
         host = next(iter(self._canaries))
         known = self._canaries.pop(host)
         self._canaries[host] = known
@@ -276,8 +276,8 @@ class Reach:
         undecided = next(iter(self._undecided.values()), None)
         if undecided is not None:
             until = min(until, undecided.since + _CONTROL_SECONDS - now)
-        if self._canaries and self._awaited:
-            until = min(until, self._next_canary - now)
+        if self._awaited:
+            until = min(until, self._turns.next() - now)
         if queued and not full and self._no_socket_since is None:
             until = min(until, self._bucket.wait())
         elif not self._awaited:
@@ -326,10 +326,15 @@ class Reach:
                 continue
             tries = syn_tries(now - one.begun)
             before = self._looks.get(one.address, _Look())
-            look = _Look(before.looks + 1, before.tries + tries, before.doubt * self._pace.doubt(tries, one.begun))
+            doubt = self._pace.doubt(tries, one.begun)
+            look = _Look(
+                before.looks + 1, before.overrun + (doubt == 1.0), before.tries + tries, before.doubt * doubt
+            )
             # Where nothing at all was heard, the burst itself may have been too much.
             unheard = one.address in self._likely and one.address[0] not in self._canaries and look.looks == 1
-            if unheard or (look.doubt > DOUBT and look.looks < _MOST_LOOKS):
+            if unheard or (
+                look.doubt > DOUBT and look.looks - look.overrun < _MOST_LOOKS and look.looks < _MOST_OVERRUN
+            ):
                 self._looks[one.address] = look
                 self._doubtful.append(one.address)
                 continue
@@ -358,9 +363,9 @@ class Reach:
             yield from self._control_answered(host, came.state == "open", now)
             return
         if came is RESET:
-            self._answers_by(host).resets.append(one.address)
+            self._canaries[host].resets.append(one.address)
         elif came.state == "open":
-            self._answers_by(host).opens.append(Open(one.address))
+            self._canaries[host].opens.append(Open(one.address))
         if rtt is None and tries == 1 and came.state in ("closed", "rejected", "open"):
             rtt = waited * 1000
         outcome = Outcome(one.address, came, rtt, tries + self._looks.get(one.address, _Look()).tries, made=kept)

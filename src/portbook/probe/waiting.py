@@ -43,6 +43,7 @@ class Queue:
             self.order.reverse()
         self.front = deque(address for address in first if address in there)
         self.ports = ports
+        self.shuffle = shuffle
         self.controls = deque(
             (host, port)
             for host, many in many_of.items()
@@ -66,6 +67,16 @@ class Queue:
                 break
             taken.append(address)
         return taken
+
+    def look_again(self, silent: list[Address]) -> None:
+        """Have these, which it takes over, be asked once more when nothing else waits.
+
+        In another order than before, that none stands twice where the first of a burst get through and others not.
+        """
+        if self.shuffle:
+            random.shuffle(silent)
+        self.front.extend(silent)
+        silent.clear()
 
     def put_back(self, taken: Sequence[Address], control: bool) -> None:
         """Have these be the next again."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
+from math import inf
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 MOST = 32
 """Canaries of one host."""
 
+_INTERVAL, _SYNS = 0.05, 4
 OPEN_ASKS, OPEN_INTERVAL = 10, 1.5
 """So often an open port is asked as soon as it can be of use, and then once in so many seconds: servers count who
 connects and says nothing (OpenSSH's PerSourcePenalties a second for each, from 15 on; MySQL's max_connect_errors 100
@@ -52,6 +55,35 @@ class Canaries:
                 one.last = now
                 return one.address
         return None
+
+
+@dataclass(slots=True)
+class Turns:
+    """When canaries are asked, in seconds: with what begins, and again when the kernel sends its SYNs again.
+
+    So they share its fate: what gets through between two bursts says nothing of what gets lost in them.
+    """
+
+    planned: float = 0.0
+    due: list[float] = field(default_factory=list)
+
+    def plan(self, now: float) -> None:
+        """Plan the canaries of what begins now, unless some were just planned."""
+        if now - self.planned >= _INTERVAL:
+            self.planned = now
+            for later in range(_SYNS):
+                heappush(self.due, now + later)
+
+    def take(self, now: float) -> bool:
+        """Return whether it is time for a canary, which is then no longer due."""
+        if now < self.next():
+            return False
+        heappop(self.due)
+        return True
+
+    def next(self) -> float:
+        """Return when the next is due, infinity for never."""
+        return self.due[0] if self.due else inf
 
 
 @dataclass(slots=True)
