@@ -34,7 +34,7 @@ ENDS = ("silence", "end", "reset")
 
 
 def test_one(data: bytes) -> None:
-    """Show the bytes to every recogniser, and say them, cut in pieces, in one conversation; the first byte picks."""
+    """Show the bytes to every recogniser, and say them in pieces in one conversation; the first two say in which."""
     for transport in ("tcp", "udp"):
         fits = recognised(data, transport=transport)
         assert fits is None or fits[1].service
@@ -45,7 +45,8 @@ def test_one(data: bytes) -> None:
     pieces = [data[place : place + size] for place in range(3, len(data), size)]
     assert protocol.converse is not None
     heard = pieces.pop(0) if pieces and data[2] & 4 else b""
-    asked = Asked("server.example", "192.0.2.1", 1234, transport, bytes(range(32)), heard, own_ip="192.0.2.9")
+    port = protocol.ports[0] if data[2] & 0x80 else 1234
+    asked = Asked("server.example", "192.0.2.1", port, transport, bytes(range(32)), heard, own_ip="192.0.2.9")
     conversation = protocol.converse(asked)
     said: Heard | None = None
     taken = 0
@@ -61,7 +62,7 @@ def test_one(data: bytes) -> None:
             continue
         piece = pieces.pop(0) if pieces else b""
         taken += len(piece)
-        said = Heard(piece, None if piece else ENDS[data[2] >> 3 & 1])  # type: ignore[arg-type]
+        said = Heard(piece, None if piece else ENDS[(data[2] >> 3) % len(ENDS)])  # type: ignore[arg-type]
     raise AssertionError(f"{protocol.name} does not end, {taken} of {MOST} bytes taken")
 
 

@@ -17,7 +17,7 @@ from argparse_manpage.manpage import Manpage
 
 from portbook import __version__, locale
 from portbook.cli.context import Context
-from portbook.cli.overview import SUMMARY
+from portbook.cli.overview import SHELLS, SUMMARY
 from portbook.cli.whole import whole_parser
 from portbook.errors import N_
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser
 
 ROOT = Path(__file__).parent.parent
-SHELLS = ("bash", "zsh", "fish")
 
 _LISTED = r"""--format csv 2>/dev/null | tail -n +2 | tr -d '"\r' | tr -s ' ' '\n' | sed '/^$/d' | sort -u"""
 ASKING = {

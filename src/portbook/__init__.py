@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from portbook.columns import Table
+    from portbook.columns import Note, Table
     from portbook.host.reading import Selection
 
 __version__ = "0.1.0"
@@ -95,5 +95,7 @@ def test(
 
     asked, without = question(Asking(targets, ports, identify=identify, permitted=permitted), open_registry())
     rows = [test.row() for test in in_order(port_tests(asked), (one.ip for one in asked.targets))]
-    notes = [(error.message, error.values) for error in without]
-    return Table(COLUMNS, Table.from_rows(COLUMNS, rows).vectors, None, not without, notes)
+    notes: list[Note] = [(error.message, error.values) for error in without]
+    table = Table.from_rows(COLUMNS, rows)
+    table.complete, table.notes = not without, notes
+    return table

@@ -32,6 +32,26 @@ class Answer:
 
 Ask = Callable[..., Answer]
 
+SERVER = """
+import socket, subprocess, sys
+server = socket.create_server(("127.0.0.1", 8080), backlog=7)
+client = socket.create_connection(("127.0.0.1", 8080))
+served, _ = server.accept()
+client.sendall(b"question")
+assert served.recv(100) == b"question"
+served.sendall(b"an answer")
+assert client.recv(100) == b"an answer"
+sys.exit(subprocess.run([sys.executable, "-m", "portbook", *sys.argv[1:]]).returncode)
+"""
+
+
+def answer(command: list[str], environ: dict[str, str]) -> Answer:
+    """Return what a command ends with, in the C locale unless told otherwise."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    variables = {**kept, "LC_ALL": "C.UTF-8", **environ}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=variables)
+    return Answer(done.returncode, done.stdout, done.stderr)
+
 
 @pytest.fixture
 def ask(capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Ask:
@@ -50,16 +70,37 @@ def start() -> Ask:
     """Runs one command line as a process, in the C locale unless told otherwise."""
 
     def run(*arguments: str, **environ: str) -> Answer:
-        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        done = subprocess.run(
-            [sys.executable, "-m", "portbook", *arguments],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            env={**kept, "LC_ALL": "C.UTF-8", **environ},
-        )
-        return Answer(done.returncode, done.stdout, done.stderr)
+        return answer([sys.executable, "-m", "portbook", *arguments], environ)
+
+    return run
+
+
+@pytest.fixture
+def alone() -> Ask:
+    """Runs one command line as a process that sees no other host and no process but the server beside it.
+
+    The server is process 1, listens on port 8080, and has one conversation over it, with itself: the client has sent
+    8 bytes, the server 9.
+    """
+    unshare = ["unshare", "--net", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc"]
+    if os.geteuid():
+        unshare += ["--user", "--map-root-user"]
+    try:
+        subprocess.run([*unshare, "true"], check=True, capture_output=True, timeout=60)
+    except (OSError, subprocess.CalledProcessError) as error:
+        pytest.skip(f"no namespaces can be made here: {error}")
+    # Other network namespaces are found by processes and by the mounts below /run.
+    inside = [
+        "sh",
+        "-ec",
+        'mount -t tmpfs none /run; ip link set lo up; exec "$0" "$@"',
+        sys.executable,
+        "-c",
+        SERVER,
+    ]
+
+    def run(*arguments: str, **environ: str) -> Answer:
+        return answer([*unshare, *inside, *arguments], environ)
 
     return run
 

@@ -22,7 +22,10 @@ GREETING = b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n"
 
 
 class Greeter:
-    """A server that greets every client and hangs up when the client does; `clients` counts them."""
+    """A server that greets every client, one after the other, and hangs up when the client does.
+
+    `clients` counts those that it has come to; `settled` waits until it has come to all.
+    """
 
     def __init__(self, address: str = "127.0.0.1", greeting: bytes = GREETING, port: int = 0) -> None:
         self.greeting = greeting
@@ -47,6 +50,13 @@ class Greeter:
                         pass
                 except OSError:
                     pass
+
+    def settled(self) -> int:
+        """Return how many clients have come so far, when it has greeted another, which came after them."""
+        with socket.create_connection(self.socket.getsockname(), timeout=30) as last:
+            assert last.recv(1)
+        self.clients -= 1
+        return self.clients
 
     def close(self) -> None:
         self.socket.shutdown(socket.SHUT_RDWR)
@@ -101,15 +111,15 @@ def rows(answer: Answer) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+def running(*arguments: str, stdout: int = subprocess.PIPE, **environ: str) -> Iterator[subprocess.Popen[str]]:
     """Run a command line as a process of its own, which Ctrl-C can end."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "portbook", "test", *arguments],
+        [sys.executable, "-m", "portbook", *arguments],
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "LC_ALL": "C.UTF-8", "LANGUAGE": "en"},
+        env={**os.environ, "LC_ALL": "C.UTF-8", "LANGUAGE": "en", **environ},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler) and None,
     )
     with process:

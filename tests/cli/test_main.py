@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import os
-import pty
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from portbook.cli.main import split_verb
 from portbook.cli.verbs import VERBS
 
 from .conftest import Ask
+from .terminal import at_terminal, plain
 
 
 def test_options_may_stand_before_the_verb() -> None:
@@ -110,50 +110,37 @@ def test_data_never_changes_with_the_language(ask: Ask, language: str) -> None:
         assert ask("what", "22-25", "--format", form, "--lang", language).out == english.out
 
 
-def _on_a_terminal(*arguments: str, columns: int = 100, **environ: str) -> str:
-    """Return what a command writes when its standard output is a terminal of this width."""
-    outer, inner = pty.openpty()
-    variables = {"PATH": os.environ["PATH"], "TERM": "xterm-256color", "COLUMNS": str(columns), **environ}
-    with subprocess.Popen(
-        [sys.executable, "-m", "portbook", *arguments], stdout=inner, stderr=subprocess.DEVNULL, env=variables
-    ) as process:
-        os.close(inner)
-        written = b""
-        while True:
-            try:
-                part = os.read(outer, 65536)
-            except OSError:
-                break
-            if not part:
-                break
-            written += part
-        process.wait(timeout=60)
-    os.close(outer)
-    return written.decode()
-
-
 def test_colour_is_for_terminals_and_obeys(start: Ask) -> None:
-    assert "\x1b[" in _on_a_terminal("sockets", "-xa")
-    assert "\x1b[" not in _on_a_terminal("sockets", "-xa", NO_COLOR="1")
-    assert "\x1b[" not in _on_a_terminal("sockets", "-xa", "--color", "never")
+    assert "\x1b[" in at_terminal(100, "sockets", "-xa")[1]
+    for code, said in (
+        at_terminal(100, "sockets", "-xa", NO_COLOR="1"),
+        at_terminal(100, "sockets", "-xa", TERM="dumb"),
+        at_terminal(100, "sockets", "-xa", "--color", "never"),
+    ):
+        assert code == 0
+        assert "unix" in said
+        assert "\x1b[" not in said
     assert "\x1b[" not in start("sockets", "-xa").out
     assert "\x1b[" in start("sockets", "-xa", "--color", "always").out
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
 def test_a_table_fits_the_terminal(columns: int) -> None:
-    text = _on_a_terminal("what", "443", columns=columns, NO_COLOR="1")
-    assert "https" in text
-    assert max(len(line) for line in text.replace("\r", "").split("\n")) <= columns
+    code, said = at_terminal(columns, "what", "443", NO_COLOR="1")
+    lines = [line for line in plain(said) if not line.startswith("portbook: ")]
+    assert code == 0
+    assert any("https" in line for line in lines)
+    assert max(map(len, lines)) <= columns
 
 
-def test_completions_are_shells_own(start: Ask) -> None:
-    for shell, check in (("bash", ["bash", "-n"]), ("zsh", ["zsh", "-n"]), ("fish", ["fish", "--no-execute"])):
-        answer = start("--completion", shell)
-        assert answer.code == 0
-        assert "sockets" in answer.out
-        if Path(f"/usr/bin/{shell}").exists() or Path(f"/bin/{shell}").exists():
-            subprocess.run(check, input=answer.out, text=True, check=True, timeout=30)
+@pytest.mark.parametrize("check", [["bash", "-n"], ["zsh", "-n"], ["fish", "--no-execute"]], ids=lambda one: one[0])
+def test_completions_are_the_shells_own(start: Ask, check: list[str]) -> None:
+    answer = start("--completion", check[0])
+    assert answer.code == 0
+    assert "sockets" in answer.out
+    if shutil.which(check[0]) is None:
+        pytest.skip(f"{check[0]} is not installed")
+    subprocess.run(check, input=answer.out, text=True, check=True, timeout=30)
 
 
 def test_the_manual_and_completions_are_what_the_parser_gives() -> None:

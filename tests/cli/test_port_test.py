@@ -50,7 +50,7 @@ def test_a_port_of_its_own_is_tested_alone_and_by_tcp(ask: Ask, ssh: Greeter) ->
 def test_it_only_connects_where_that_is_asked(ask: Ask, ssh: Greeter) -> None:
     (row,) = rows(ask("test", f"{HOME}:{ssh.port}", "--no-identify", "--format", "ndjson"))
     assert (row["state"], row["service_by"], row["product"]) == ("open", None, None)
-    assert ssh.clients <= 1
+    assert ssh.settled() == 1
 
 
 def test_numbers_only_are_without_names_of_services(ask: Ask) -> None:
@@ -137,7 +137,7 @@ def test_targets_from_a_file_and_from_standard_input(ask: Ask, tmp_path: Path, s
     file = tmp_path / "targets"
     file.write_text(f"# mine\n{HOME}:{ssh.port}  {HOME}:{shut}\n\n", encoding="utf-8")
     assert {row["port"] for row in rows(ask("test", "-f", str(file), "--format", "ndjson"))} == {ssh.port, shut}
-    with running("-f", "-", "--format", "ndjson") as process:
+    with running("test", "-f", "-", "--format", "ndjson") as process:
         out, _ = process.communicate(f"{HOME}:{shut}\n", timeout=60)
     assert json.loads(out)["port"] == shut
     assert process.returncode == 1
@@ -154,13 +154,19 @@ def test_the_tables_columns_can_be_chosen_sorted_and_limited(ask: Ask, ssh: Gree
 
 
 @pytest.mark.parametrize(
-    "asked", [("--where", "colour = 1"), ("--count", "9", "--where", "banner = ''"), ("-o", "/no/such/folder/file")]
+    "asked",
+    [
+        ("--where", "colour = 1"),
+        ("--count", "9", "--where", "banner = ''"),
+        ("-o", "/no/such/folder/file"),
+        ("-o", "/"),
+    ],
 )
 def test_what_cannot_be_shown_is_told_before_anything_is_tested(ask: Ask, ssh: Greeter, asked: Sequence[str]) -> None:
     answer = ask("test", f"{HOME}:{ssh.port}", "--format", "json", *asked)
     assert answer.code == 2
     assert answer.err.count("\n") == 1
-    assert ssh.clients == 0
+    assert ssh.settled() == 0
 
 
 @pytest.mark.parametrize("style", ["json", "ndjson", "csv", "table"])
@@ -223,8 +229,8 @@ def test_help_speaks_of_permission_and_of_the_pace(ask: Ask) -> None:
     assert "(500; in private networks 10000" in " ".join(help_text.split())
 
 
-@pytest.mark.parametrize("count", [0, 1, 7])
-def test_many_ports_are_each_told_once(ask: Ask, count: int) -> None:
+@pytest.mark.parametrize("host", ["127.9.9.1", "127.9.9.2", "127.9.9.8"])
+def test_many_ports_are_each_told_once(ask: Ask, host: str) -> None:
     ports: Sequence[int] = range(20000, 20000 + 1000)
-    answer = ask("test", f"127.9.9.{count + 1}", "-p", "20000-20999", "--no-identify", "--format", "ndjson", "-n")
+    answer = ask("test", host, "-p", "20000-20999", "--no-identify", "--format", "ndjson", "-n")
     assert sorted(row["port"] for row in rows(answer)) == list(ports)

@@ -15,7 +15,7 @@ from .doors import HOME, Greeter, running
 
 
 def test_results_stream_as_they_come(ssh: Greeter, mute: int) -> None:
-    with running(HOME, "-p", f"{ssh.port},{mute}", "--no-identify", "--format", "ndjson") as process:
+    with running("test", HOME, "-p", f"{ssh.port},{mute}", "--no-identify", "--format", "ndjson") as process:
         assert process.stdout is not None
         first = json.loads(process.stdout.readline())
         assert process.poll() is None
@@ -25,7 +25,7 @@ def test_results_stream_as_they_come(ssh: Greeter, mute: int) -> None:
 
 
 def test_a_reader_that_has_enough_is_no_error(ssh: Greeter, mute: int) -> None:
-    with running(HOME, "-p", f"{ssh.port},{mute}", "--format", "ndjson") as process:
+    with running("test", HOME, "-p", f"{ssh.port},{mute}", "--format", "ndjson") as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
@@ -38,7 +38,7 @@ def test_a_reader_that_has_enough_is_no_error(ssh: Greeter, mute: int) -> None:
 def test_ctrl_c_prints_what_is_known(ssh: Greeter, mute: int, style: str, tmp_path: Path) -> None:
     journal = tmp_path / "journal"
     options = ("--no-identify", "--format", style, "--resume", str(journal))
-    with running(HOME, "-p", f"{ssh.port},{mute}", *options) as process:
+    with running("test", HOME, "-p", f"{ssh.port},{mute}", *options) as process:
         while not (journal.exists() and journal.read_text().count("\n") == 2):
             assert process.poll() is None
             time.sleep(0.005)
@@ -66,7 +66,7 @@ def test_ctrl_c_tells_of_open_ports_whose_service_is_not_known_yet() -> None:
         thread = threading.Thread(target=listen)
         thread.start()
         port = server.getsockname()[1]
-        with running(f"{HOME}:{port}", "--format", "json") as process:
+        with running("test", f"{HOME}:{port}", "--format", "json") as process:
             assert heard.wait(30)
             process.send_signal(signal.SIGINT)
             out, err = process.communicate(timeout=60)

@@ -198,9 +198,8 @@ def test_all_that_stands_on_a_port(host: Host) -> None:
         assert client.recv(1) == b""
         client.close()
         rows = standing(8080, host)
-        free = stack.enter_context(socket.create_connection(("127.0.0.2", 8080), source_address=("127.0.0.3", 7777)))
+        stack.enter_context(socket.create_connection(("127.0.0.2", 8080), source_address=("127.0.0.3", 7777)))
         [taken] = standing(7777, host)
-        assert free
     told = [(row.holds, row.transport, row.state, row.count, row.addresses) for row in rows]
     assert told == [
         ("listening", "tcp", "LISTEN", 1, ("127.0.0.2",)),

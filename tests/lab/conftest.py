@@ -28,7 +28,8 @@ if not sys.platform.startswith("linux"):
     collect_ignore_glob = ["*"]
 
 _PR_SET_CHILD_SUBREAPER = 36
-_RAISING = {"lab", "servers", "state", "raised"}
+_RAISING = {"lab", "state"}
+_RAISING_BY_THEMSELVES = {"test_killed.py", "test_rights.py"}
 
 _NUMBERS = count()
 SOON = 20.0
@@ -41,7 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             continue
         if item.path.parent.name == "servers" or item.path.name == "test_main_ports.py":
             item.add_marker(pytest.mark.servers)
-        if _RAISING & set(getattr(item, "fixturenames", ())):
+        by_itself = item.path.name in _RAISING_BY_THEMSELVES
+        if by_itself or _RAISING & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.lab)
 
 
@@ -147,21 +149,29 @@ def _nothing_is_left(_orphans_come_to_the_tests: None) -> Iterator[None]:
     assert [one for one in left_of_tests() if one not in there] == []
 
 
+Raise = Callable[[str | Scenario], Lab]
+
+
+def raised(scenario: Scenario) -> Lab:
+    """Return a lab that the caller ends. Skips the test where no namespaces can be made."""
+    events: list[Event] = []
+    try:
+        state, _ = keeper.up(scenario, events.append, unique(scenario.name))
+    except Unavailable as error:
+        if events:  # it was no want of rights or programs
+            raise
+        pytest.skip(f"no lab can be raised here: {error}")
+    return Lab(state, events)
+
+
 @pytest.fixture
-def lab() -> Iterator[Callable[[str | Scenario], Lab]]:
+def lab() -> Iterator[Raise]:
     """Raises scenarios, by name or as plans. Skips the test where no namespaces can be made."""
     with ExitStack() as stack:
 
-        def raised(plan: str | Scenario) -> Lab:
-            scenario = load(plan) if isinstance(plan, str) else plan
-            events: list[Event] = []
-            try:
-                state, _ = keeper.up(scenario, events.append, unique(scenario.name))
-            except Unavailable as error:
-                if events:  # it was no want of rights or programs
-                    raise
-                pytest.skip(f"no lab can be raised here: {error}")
-            stack.callback(keeper.down, state)
-            return Lab(state, events)
+        def raised_until_the_end(plan: str | Scenario) -> Lab:
+            found = raised(load(plan) if isinstance(plan, str) else plan)
+            stack.callback(keeper.down, found.state)
+            return found
 
-        yield raised
+        yield raised_until_the_end

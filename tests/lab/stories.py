@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from portbook.endpoint import Endpoint
 from portbook.lab import hosts, scenario, show
 
 if TYPE_CHECKING:
@@ -38,12 +39,8 @@ def port_of(endpoint: str) -> int:
 
 def shown(state: LabState) -> Counter[tuple[str, str]]:
     """Return the established pairs of our own table, the client's socket first."""
-
-    def end(ip: str, port: int) -> str:
-        return f"[{ip}]:{port}" if ":" in ip else f"{ip}:{port}"
-
     return Counter(
-        (end(row.client_ip, row.client_port), end(row.server_ip, row.server_port))
+        (str(Endpoint(row.client_ip, row.client_port)), str(Endpoint(row.server_ip, row.server_port)))
         for row in show.conversations(state)
         if row.state == "ESTABLISHED"
     )

@@ -43,7 +43,7 @@ def check_capture(state: LabState) -> None:
     begin = "import socket; socket.create_connection(('server', 80), 5)"
     with capture.packet_socket(state, "client") as packets:
         assert hosts.run(state, "client", ["python3", "-c", begin]).returncode == 0
-        assert capture.capture(packets, BytesIO(), lambda _: False) >= 3
+        assert capture.capture(packets, BytesIO(), lambda: True) >= 3
 
 
 def main(what: str, name: str, *ours: str) -> int:

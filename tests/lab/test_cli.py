@@ -8,23 +8,21 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from portbook.cli.lab import ACTIONS
-from portbook.lab import hosts, keeper, packages, state
+from portbook.lab import hosts, keeper, packages, programs, state
 from portbook.lab.plan_file import ORDER
-from portbook.lab.scenario import Scenario
 from tests.cli.conftest import Ask, ask, start
-from tests.lab.conftest import SOON, Lab, eventually, unique
+from tests.lab.conftest import SOON, Raise, eventually, unique
 from tests.lab.plans import echo, two_hosts
 
 __all__ = ["ask", "start"]
 
-Raise = Callable[[str | Scenario], Lab]
 PLAN = """
 title = "Two hosts"
 story = "They see each other."
@@ -213,16 +211,16 @@ def test_packages_without_which_a_scenario_cannot_be_raised_are_listed(
     ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(state, "running", list)
-    monkeypatch.setattr(packages, "installed", lambda _: None)
-    monkeypatch.setattr(packages, "find_program", lambda _: None)
+    for module in (packages, programs):
+        monkeypatch.setattr(module, "installed", lambda _: None)
     rows = {row["scenario"]: row for row in json.loads(ask("lab", "list", "--format", "json").out)}
     assert rows["web-ftp"]["missing"] == ["iproute2"]
     assert rows["gateway"]["missing"] == ["iproute2", "nftables"]
     assert {"bind9", "rsyslog"} < set(rows["main-ports"]["missing"])
     assert "Missing packages" in ask("lab", "list").out
     # Where nothing is, the table does without the column.
-    monkeypatch.setattr(packages, "installed", lambda name: name)
-    monkeypatch.setattr(packages, "find_program", lambda name: name)
+    for module in (packages, programs):
+        monkeypatch.setattr(module, "installed", lambda name: name)
     assert "Missing packages" not in ask("lab", "list").out
 
 

@@ -11,10 +11,9 @@ from portbook.linux.namespaces import entered, find_namespace
 from tests.probe.run import reached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from .conftest import Lab
+    from .conftest import Raise
 
 IPV4, IPV6 = "192.168.3.1", "fd00:3::1"
 
@@ -38,7 +37,7 @@ ICMP = {
 
 
 @pytest.mark.parametrize("unprivileged", [False, True], ids=["root", "nobody"])
-def test_every_door_is_told_with_its_evidence(lab: Callable[[str], Lab], unprivileged: bool) -> None:
+def test_every_door_is_told_with_its_evidence(lab: Raise, unprivileged: bool) -> None:
     if unprivileged and os.geteuid():
         pytest.skip("there are no rights to give up")
     pid = lab("closed-doors").state.host("client").pid

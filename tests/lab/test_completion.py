@@ -5,18 +5,14 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from shutil import which
 
 import pytest
 
 import portbook.cli
-from portbook.lab.scenario import Scenario
-from tests.lab.conftest import Lab
+from tests.lab.conftest import Raise
 from tests.lab.plans import two_hosts
-
-Raise = Callable[[str | Scenario], Lab]
 
 COMPLETION = Path(portbook.cli.__file__).parent / "completion"
 

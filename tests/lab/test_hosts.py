@@ -12,7 +12,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shutil import which
@@ -20,11 +20,8 @@ from shutil import which
 import pytest
 
 from portbook.lab import hosts
-from portbook.lab.scenario import Scenario
-from tests.lab.conftest import SOON, Lab, children, eventually
+from tests.lab.conftest import SOON, Lab, Raise, children, eventually
 from tests.lab.plans import echo, two_hosts
-
-Raise = Callable[[str | Scenario], Lab]
 
 
 def test_a_host_sees_no_daemon_and_no_other_lab_of_the_machine(lab: Raise) -> None:

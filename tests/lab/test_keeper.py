@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,14 +16,12 @@ from portbook.errors import BadQuestion, PortbookError, Unavailable
 from portbook.lab import hosts, keeper, namespaces, state
 from portbook.lab.scenario import ClientPlan, Scenario, Step, load
 from portbook.lab.state import Event, LabState
-from tests.lab.conftest import SOON, Lab, children, eventually, unique
+from tests.lab.conftest import SOON, Raise, children, eventually, unique
 from tests.lab.plans import echo, two_hosts
 from tests.linux.children import ChildError, in_child, needs_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-Raise = Callable[[str | Scenario], Lab]
 
 
 def refusal(plan: Scenario, name: str) -> str:
@@ -246,10 +243,19 @@ def test_a_lab_whose_wire_is_killed_clears_itself_away(lab: Raise) -> None:
 
 def test_folders_of_labs_are_not_shared(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = str(tmp_path)
-    monkeypatch.setattr(os, "geteuid", lambda: os.stat(folder).st_uid or 4242)
+    if os.geteuid() == 0:
+        os.chown(folder, 4242, -1)
+    owner = os.stat(folder).st_uid
+    monkeypatch.setattr(os, "geteuid", lambda: owner)
     monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+    os.chmod(folder, 0o700)
+    assert state.base_folder() == f"{folder}/portbook/lab"
     os.chmod(folder, 0o777)
     assert not state.base_folder().startswith(folder)
+    os.chmod(folder, 0o700)
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    assert not state.base_folder().startswith(folder)
+    monkeypatch.setattr(os, "geteuid", lambda: owner)
     monkeypatch.delenv("XDG_RUNTIME_DIR")
     assert state.base_folder() == f"/tmp/portbook-{os.geteuid()}/lab"
 
@@ -259,7 +265,7 @@ def test_without_root_it_works_in_a_user_namespace_or_says_why_not() -> None:
     plan = load("gateway")
     bare = replace(plan, services=(), clients=(), steps=())
 
-    def inside() -> tuple[str, str, str, bool]:
+    def inside() -> tuple[str, str, str]:
         os.environ.pop("XDG_RUNTIME_DIR", None)
         os.chdir("/")
         up, _ = keeper.up(bare, name=f"test-{os.getpid()}")
@@ -267,13 +273,13 @@ def test_without_root_it_works_in_a_user_namespace_or_says_why_not() -> None:
             first, last = plan.hosts[0].name, plan.hosts[-1].name
             address = up.host(last).address
             route = hosts.run(up, first, ["ip", "route", "get", address]).stdout
-            return hosts.run(up, first, ["id", "-u"]).stdout, hosts.run(up, last, ["hostname"]).stdout, route, True
+            return hosts.run(up, first, ["id", "-u"]).stdout, hosts.run(up, last, ["hostname"]).stdout, route
         finally:
             keeper.down(up)
             assert not os.path.exists(up.folder)
 
     try:
-        uid, name, route, _ = in_child(inside, unprivileged=True)
+        uid, name, route = in_child(inside, unprivileged=True)
     except ChildError as error:
         if "lets this user make no namespaces" not in str(error):
             raise

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from portbook.errors import Unavailable
-from portbook.lab import packages
+from portbook.lab import packages, programs
 from portbook.lab.programs import CANDIDATES
 from portbook.lab.scenario import ServicePlan
 from tests.lab.plans import echo, two_hosts
@@ -115,8 +115,8 @@ def test_packages_that_are_not_installed_are_missing(tmp_path: Path, monkeypatch
 
 def test_a_scenario_lacks_only_what_nothing_else_can_do(monkeypatch: pytest.MonkeyPatch) -> None:
     present: set[str] = set()
-    monkeypatch.setattr(packages, "installed", lambda name: name if name in present else None)
-    monkeypatch.setattr(packages, "find_program", lambda _: None)
+    for module in (packages, programs):
+        monkeypatch.setattr(module, "installed", lambda name: name if name in present else None)
     rdp, *_ = CANDIDATES["rdp"]
     plan = two_hosts(
         echo("word"), ServicePlan("web", "server", "http", 80), ServicePlan("far", "server", "rdp", 3389)
@@ -124,7 +124,7 @@ def test_a_scenario_lacks_only_what_nothing_else_can_do(monkeypatch: pytest.Monk
     assert packages.lacking(plan) == ("iproute2", *rdp.packages)
     present |= {rdp.name, *rdp.needs}
     assert packages.lacking(plan) == ("iproute2",)
-    monkeypatch.setattr(packages, "find_program", lambda name: f"/usr/sbin/{name}")
+    present.add("ip")
     assert packages.lacking(plan) == ()
     # What may be left out is not lacking.
     spare = two_hosts(ServicePlan("far", "server", "mysql", 3306, optional=True))

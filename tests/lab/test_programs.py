@@ -9,7 +9,7 @@ import pytest
 
 from portbook.errors import Unavailable
 from portbook.lab import programs, scenario
-from portbook.lab.programs import Chosen, choose, client_argv, packages
+from portbook.lab.programs import Chosen, choose, client_argv, packages, without_spare
 from portbook.lab.scenario import ClientPlan, ServicePlan
 from portbook.lab.servers.program import Candidate, Program
 from tests.lab.plans import two_hosts
@@ -91,6 +91,18 @@ def test_a_server_that_must_become_another_user_needs_more_than_one(
         choose(replace(WEB, kind="rdp"), "/folder")
     # Our own works without.
     assert choose(replace(WEB, kind="ssh"), "/folder").name == "python"
+
+
+def test_what_is_optional_is_left_out_where_its_program_is_not_there(machine: set[str]) -> None:
+    named = replace(WEB, program="second", optional=True)
+    ours = replace(named, name="ours", program=None)
+    client = ClientPlan("client", "http", "server", 80)
+    plan = replace(two_hosts(named), clients=(client,))
+    assert without_spare(plan) == (replace(plan, services=(), clients=()), (named,))
+    machine.add("second")
+    assert without_spare(plan) == (plan, ())
+    machine.discard("second")
+    assert without_spare(two_hosts(ours))[1] == ()
 
 
 def test_the_packages_of_a_scenario(machine: set[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -13,12 +12,10 @@ import pytest
 from portbook.errors import BadQuestion, Unavailable
 from portbook.lab import keeper
 from portbook.lab.plan_file import parse
-from portbook.lab.scenario import ClientPlan, Scenario, ServicePlan, Step
+from portbook.lab.scenario import ClientPlan, ServicePlan, Step
 from portbook.lab.state import Event, base_folder, running
-from tests.lab.conftest import Lab, eventually, unique
+from tests.lab.conftest import Raise, eventually, unique
 from tests.lab.plans import echo, two_hosts
-
-Raise = Callable[[str | Scenario], Lab]
 
 
 def sharing(name: str) -> ServicePlan:

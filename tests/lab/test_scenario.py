@@ -151,7 +151,7 @@ def test_a_host_is_reached_on_the_network_that_both_are_on() -> None:
         ("192.168.1.0/24", "192.168.1.5/24", "networks.lan.ipv4 must be a block of addresses such as 192.168.1.0/24"),
         ("192.168.1.0/24", "fd00:2::/64", "networks.lan.ipv4 must be a block"),
         ("192.168.1.0/24", "127.0.0.0/8", "networks.lan.ipv4 must be a block"),
-        ("10.1.0.0/16", "192.168.0.0/16", "networks.far.ipv4 overlaps the network lan"),
+        ("10.1.0.0/16", "192.168.0.0/16", "networks.far.ipv4 overlaps the network lan; take another"),
         (
             '"192.168.1.5", ',
             '"192.168.1.500", ',

@@ -6,7 +6,6 @@ import os
 import pwd
 import re
 import signal
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,12 +16,10 @@ from portbook.lab import keeper, programs, services
 from portbook.lab.scenario import ClientPlan, Scenario, ServicePlan, Step
 from portbook.lab.servers.program import installed
 from portbook.lab.state import base_folder
-from tests.lab.conftest import Lab, LabHost, eventually, unique
+from tests.lab.conftest import LabHost, Raise, eventually, unique
 from tests.lab.faking import ECHO, FOR_EVER, put_in_place
 from tests.lab.plans import echo, two_hosts
 from tests.linux.children import needs_root
-
-Raise = Callable[[str | Scenario], Lab]
 
 WORD = echo("word")
 
@@ -122,7 +119,9 @@ def test_a_server_is_the_user_that_it_names(lab: Raise, monkeypatch: pytest.Monk
     assert {path.name for path in folder.rglob("*")} == {"deep", "file", "made", "own"}
     assert (folder / "made").read_text().split()[0] == "nobody"
     server = up["server"]
-    for pid in server.run("pgrep", "-f", "create_server").stdout.split():
+    pids = server.run("pgrep", "-f", "create_server").stdout.split()
+    assert pids
+    for pid in pids:
         status = dict(line.split(":\t", 1) for line in server.run("cat", f"/proc/{pid}/status").stdout.splitlines())
         assert set(status["Uid"].split()) == {str(nobody.pw_uid)}
         assert set(status["Gid"].split()) == {str(nobody.pw_gid)}

@@ -36,11 +36,12 @@ def ca(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Line]]:
-    """The connections that are made; each must be closed in the end."""
+    """The connections that are made: never two at a time, and each is closed in the end."""
     made: list[Line] = []
     init = Line.__init__
 
     def kept(self: Line, *arguments: object) -> None:
+        assert [line for line in made if line.socket.fileno() != -1] == []
         init(self, *arguments)  # type: ignore[arg-type]
         made.append(self)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gc
 import os
@@ -22,6 +23,8 @@ from hypothesis import strategies as st
 from portbook.compiled import twin
 from portbook.probe import connecting as reference
 from portbook.probe.connecting import RESET, NoFamily, NoSocket, Result, again, begin, new_socket, round_trip_ms
+from portbook.probe.datagrams import port_test
+from portbook.probe.targets import Target
 from tests.hosts import Cable, hosts
 from tests.linux.children import in_child
 
@@ -185,6 +188,26 @@ def test_a_neighbour_that_is_not_there_is_no_rejection() -> None:
 def write(path: str, value: str) -> None:
     with open(path, "w", encoding="ascii") as file:
         file.write(value)
+
+
+def test_a_link_local_address_is_reached_by_its_zone(begin_all: Begin) -> None:
+    with hosts(2) as (near, far):
+        Cable(near, far)
+        for host, ip in ((near, "fe80::1"), (far, "fe80::2")):
+            host.ip("address", "add", f"{ip}/64", "dev", "cable", "nodad")
+        with far.inside():
+            server = socket.create_server(("::", 0), family=socket.AF_INET6)
+        address = ("fe80::2%cable", server.getsockname()[1])
+        with server, near.inside(), new_socket(socket.AF_INET6) as made:
+            _, came = begin_all(made, [address], 0)
+            while came is None:
+                watched = select.poll()
+                watched.register(made, select.POLLOUT)
+                assert watched.poll(20_000)
+                came = again(made, address)
+            assert came == Result("open", "accepted")
+            test = asyncio.run(port_test(Target(address[0], address[0], address[0]), 10, identify=True))
+            assert (test.state, test.icmp_from) == ("closed", "fe80::2")
 
 
 def test_a_socket_that_met_itself_has_found_nobody(begin_all: Begin) -> None:

@@ -123,7 +123,8 @@ def test_every_address_can_be_written_with_a_port(ip: object, port: int) -> None
 def test_the_hosts_of_a_block(text: str, count: int, first: str, last: str) -> None:
     found = [target.ip for target in addresses(named(text))]
     assert (len(found), found[0], found[-1]) == (count, first, last)
-    assert addresses(named(text), [4 if ":" in text else 6]) == []
+    with pytest.raises(BadQuestion, match="no address of the family"):
+        addresses(named(text), [4 if ":" in text else 6])
 
 
 @pytest.mark.parametrize("text", ["fd00::/64", "2001:db8::/64", "::/0", "10.0.0.0/8", "0.0.0.0/0", "fd00::/115"])
@@ -182,8 +183,17 @@ def test_a_family_that_an_address_is_not_of() -> None:
 
 def test_a_zone_is_an_interface_of_this_host() -> None:
     assert addresses(named("fe80::1%lo"))[0].ip == "fe80::1%lo"
-    with pytest.raises(BadQuestion, match="no interface nowhere0"):
-        addresses(named("fe80::1%nowhere0"))
+    number = socket.if_nametoindex("lo")
+    assert addresses(named(f"fe80::1%{number}"))[0].ip == f"fe80::1%{number}"
+    for zone in ("nowhere0", "4294967295", "9" * 30):
+        with pytest.raises(BadQuestion, match=f"no interface {zone}"):
+            addresses(named(f"fe80::1%{zone}"))
+
+
+def test_a_name_of_a_link_local_address_keeps_its_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    where = ("fe80::1", 0, 0, socket.if_nametoindex("lo"))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(0, 0, 0, "", where)])
+    assert [target.ip for target in addresses(named("printer.local"))] == ["fe80::1%lo"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import socket
 import threading
@@ -10,10 +11,12 @@ import warnings
 import pytest
 
 from portbook.porttest import Finding, PortTest
+from portbook.probe import datagrams
+from portbook.probe.datagrams import SourcePorts
 from portbook.probe.identify import Identification
 from portbook.probe.reach import Limits
 from portbook.probe.targets import Target
-from portbook.probe.testing import Question, count, port_tests
+from portbook.probe.testing import AT_ONCE, Question, count, port_tests
 
 from .serving import Served, served
 
@@ -49,6 +52,28 @@ def test_an_address_by_two_names_has_two_rows_and_by_one_name_one() -> None:
     assert sorted(test.target for test in tests) == ["one.example", "two.example"]
     assert {test.service for test in tests} == {"ssh"}
     assert server.accepted == 2
+
+
+def test_udp_ports_are_asked_so_many_at_a_time_and_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    running: list[int] = []
+    most = 0
+
+    async def slow(target: Target, port: int, identify: bool, sources: SourcePorts) -> PortTest:
+        nonlocal most
+        running.append(port)
+        most = max(most, len(running))
+        await asyncio.sleep(0)
+        running.remove(port)
+        if port == 7:
+            raise RuntimeError("a defect")
+        return PortTest(target.text, target.ip, port, "udp", "open|filtered", "silence")
+
+    monkeypatch.setattr(datagrams, "port_test", slow)
+    asked = Question([Target(HOST, HOST, HOST)], {"udp": range(1, 1001)}, True, Limits(), lambda _p, _t: None)
+    tests = list(port_tests(asked))
+    assert sorted(test.port for test in tests) == list(range(1, 1001))
+    assert {test.port for test in tests if test.note is not None} == {7}
+    assert most == AT_ONCE
 
 
 def test_what_fails_in_a_protocol_loses_neither_its_row_nor_the_others(monkeypatch: pytest.MonkeyPatch) -> None:

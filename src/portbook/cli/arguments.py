@@ -204,9 +204,15 @@ def transports_and_families(found: argparse.Namespace) -> tuple[tuple[int, ...],
     from portbook.host.reading import INET_FAMILIES, PORTED
 
     transports = (TCP,) * found.tcp + (UDP, UDPLITE) * found.udp
+    return transports or PORTED, asked_families(found) or INET_FAMILIES
+
+
+def asked_families(found: argparse.Namespace) -> tuple[int, ...]:
+    """Return the address families that -4 and -6 name, none where neither is given."""
+    from portbook.host.reading import INET_FAMILIES
+
     asked = (found.ipv4, found.ipv6)
-    families = tuple(family for family, wanted in zip(INET_FAMILIES, asked, strict=True) if wanted)
-    return transports or PORTED, families or INET_FAMILIES
+    return tuple(family for family, wanted in zip(INET_FAMILIES, asked, strict=True) if wanted)
 
 
 def ports_of(texts: Sequence[str]) -> frozenset[int] | None:

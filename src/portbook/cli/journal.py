@@ -90,18 +90,19 @@ class Journal:
         except BlockingIOError as error:
             raise BadQuestion(N_("{path} is in use by another run"), path=self.path) from error
         self._file.seek(0)
+        first = self._file.read(len(_FIRST))
+        if not first:
+            self._file.write(_FIRST)
+            return
+        if first != _FIRST:
+            raise BadData(N_("{path} was not written by portbook test --resume"), path=self.path)
         data = self._file.read()
         self._read(data)
-        if not data:
-            self._file.write(_FIRST)
-        elif not data.endswith(b"\n"):
+        if data and not data.endswith(b"\n"):
             self._file.write(b"\n")
 
     def _read(self, data: bytes) -> None:
-        first, *lines = data.splitlines(keepends=True) or [_FIRST]
-        if first != _FIRST:
-            raise BadData(N_("{path} was not written by portbook test --resume"), path=self.path)
-        for line in lines:
+        for line in data.splitlines():
             try:
                 identified, test = _test(line)
             except (ValueError, TypeError, RecursionError):

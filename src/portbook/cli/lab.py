@@ -252,7 +252,7 @@ def _capture(found: argparse.Namespace, context: Context) -> ExitCode:
         try:
             with open(found.output, "wb") as file:
                 context.say(N_("capturing on {host}; Ctrl-C ends it"), host=found.host)
-                count = capture(packets, file, lambda _: not over())
+                count = capture(packets, file, over)
         except BrokenPipeError:
             raise
         except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from portbook.cli.arguments import Parser
 from portbook.cli.context import ExitCode
+from portbook.cli.verbs import VERBS
 from portbook.errors import N_
 from portbook.socket import WIDEST_FIRST
 
@@ -26,8 +27,6 @@ _GROUP_COLUMNS = ("service", "peer", "conversations", "client_payload", "server_
 
 def parser(context: Context) -> Parser:
     """Return the parser of the command without a verb, whose help lists the verbs."""
-    from portbook.cli.verbs import VERBS
-
     _ = context.gettext
     made = Parser(None, SUMMARY, context, raw=True)
     made.usage = f"portbook [{_('VERB')}] [-h] [--version] [--lang {_('LANGUAGE')}] [--color COLOR]"

@@ -12,6 +12,7 @@ from portbook.cli.progress import Progress
 from portbook.columns import Column, Table
 from portbook.errors import N_
 from portbook.porttest import COLUMNS as TEST_COLUMNS
+from portbook.porttest import in_order
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,25 +60,28 @@ def repeated(question: Question, rounds: int, output: Output, context: Context) 
             for number in range(rounds):
                 time.sleep(max(0.0, begun + number * INTERVAL - time.monotonic()))
                 for test in port_tests(quick):
-                    tests.setdefault((test.target, test.ip, test.port, test.transport), []).append(test)
+                    tests.setdefault(_key(test), []).append(test)
                     advance()
                 whole += 1
         except KeyboardInterrupt:
             interrupted = True
     if interrupted:
         context.say(N_("interrupted in round {number} of {rounds}"), number=whole + 1, rounds=rounds)
-    place = {target.ip: number for number, target in enumerate(question.targets)}
-    keys = sorted(tests, key=lambda key: (place[key[1]], *key[2:]))
-    table = Table.from_rows(COLUMNS, [_row(key, tests[key]) for key in keys])
+    last = in_order((each[-1] for each in tests.values()), (target.ip for target in question.targets))
+    table = Table.from_rows(COLUMNS, [_row(tests[_key(test)]) for test in last])
     brief = [name for name in _NAMES if name != "target" or any(key[0] != key[1] for key in tests)]
     code = show(output.arrange(table, output.shown(brief, _NAMES)), output, context, _SPARE)
     if interrupted:
         return ExitCode.IN_PART
-    return code if any(each[-1].state == "open" for each in tests.values()) else ExitCode.NO
+    return code if any(test.state == "open" for test in last) else ExitCode.NO
 
 
-def _row(key: Key, tests: Sequence[PortTest]) -> tuple[object, ...]:
+def _key(test: PortTest) -> Key:
+    return test.target, test.ip, test.port, test.transport
+
+
+def _row(tests: Sequence[PortTest]) -> tuple[object, ...]:
     times = sorted(test.rtt_ms for test in tests if test.rtt_ms is not None)
     loss = round(100 * (1 - len(times) / len(tests)), 1)
     figures = (times[0], round(median(times), 6), times[ceil(0.95 * len(times)) - 1]) if times else (None,) * 3
-    return (*key, tests[-1].state, len(tests), len(times), loss, *figures)
+    return (*_key(tests[-1]), tests[-1].state, len(tests), len(times), loss, *figures)

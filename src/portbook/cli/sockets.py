@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portbook import tcp
-from portbook.cli.arguments import Output, Parser, ports_of, registry_for, show
+from portbook.cli.arguments import Output, Parser, asked_families, ports_of, registry_for, show
 from portbook.cli.context import ExitCode
 from portbook.cli.verbs import VERBS
 from portbook.endpoint import RAW, SCTP, TCP, UDP, UDPLITE, UNIX
@@ -104,7 +104,7 @@ def _summary(selection: Selection, output: Output, context: Context) -> ExitCode
 
 def _selection(found: argparse.Namespace) -> Selection:
     ports = ports_of(found.ports)
-    families = tuple(family for family, asked in zip(INET_FAMILIES, (found.ipv4, found.ipv6), strict=True) if asked)
+    families = asked_families(found)
     transports = tuple(place for name, place in _TRANSPORT_FLAGS.items() if getattr(found, name, False))
     if found.udp:
         transports += (UDPLITE,)

@@ -54,11 +54,11 @@ def tell(ports: Sequence[int], registry: Registry, context: Context) -> None:
             console.print(Text(f"\n{context.gettext(heading)}", style="bold"), width=width)
             console.print(Padding(Text(getattr(stories[port], part)), (0, 0, 0, 2), expand=False), width=width)
     if len(ports) == 1:
-        console.print(Text(f"\n{context.gettext(N_('This host'))}", style="bold"), width=width)
+        console.print(Text(f"\n{context.gettext('This host')}", style="bold"), width=width)
         for sentence in _settings(ports[0], context):
             console.print(Padding(Text(sentence), (0, 0, 0, 2), expand=False), width=width)
-    source = context.gettext(N_("embedded")) if registry.source == "embedded" else clean(registry.source)
-    footer = context.gettext(N_("IANA's data of {date} ({source})")).format(date=registry.date, source=source)
+    source = context.gettext("embedded") if registry.source == "embedded" else clean(registry.source)
+    footer = context.gettext("IANA's data of {date} ({source})").format(date=registry.date, source=source)
     console.print(Text(f"\n{footer}", style="dim"), width=width)
 
 
@@ -70,9 +70,9 @@ def _settings(port: int, context: Context) -> Iterator[str]:
     settings = port_settings()
     yield context.gettext(_RANGES[port_range(port)])
     if port < settings.unprivileged_from:
-        yield context.gettext(N_("Only root, or a process with CAP_NET_BIND_SERVICE, may listen on it."))
+        yield context.gettext("Only root, or a process with CAP_NET_BIND_SERVICE, may listen on it.")
     else:
-        yield context.gettext(N_("Any process may listen on it."))
+        yield context.gettext("Any process may listen on it.")
     low, high = settings.source.start, settings.source.stop - 1
     if settings.is_source(port):
         message = N_(

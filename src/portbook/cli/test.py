@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from portbook.cli.arguments import Output, Parser
@@ -94,21 +95,25 @@ def _try(output: Output, declared: tuple[Column, ...], context: Context) -> None
         from portbook.columns import Table
 
         output.arrange(Table.from_rows(declared, ()), output.shown((), ()))
-    if output.path is None and output.format == "parquet" and context.on_terminal:
-        raise BadQuestion(N_("parquet is no text for a terminal: name a file with -o FILE, or use a pipe"))
-    if output.path is not None:
-        import os
+    if output.path is None:
+        from portbook.output import formats
 
-        folder = os.path.dirname(os.path.abspath(output.path))
-        if not os.access(folder, os.W_OK) and not os.access(output.path, os.W_OK):
-            raise Unavailable(N_("cannot write {path}: {reason}"), path=output.path, reason=_reason(folder))
+        formats.check(output.format, context.stdout)
+    elif number := _barred(output.path):
+        raise Unavailable(N_("cannot write {path}: {reason}"), path=output.path, reason=os.strerror(number))
 
 
-def _reason(folder: str) -> str:
+def _barred(path: str) -> int:
+    """Return the errno with which a file could not be written whole (formats.write_file), 0 where it can be."""
     import errno
-    import os
 
-    return os.strerror(errno.EACCES if os.path.isdir(folder) else errno.ENOENT)
+    if os.path.isdir(path):
+        return errno.EISDIR
+    folder = os.path.dirname(os.path.realpath(path))
+    direct = os.path.exists(path) and not os.path.isfile(path)  # a device or a pipe
+    if not direct and not os.path.isdir(folder):
+        return errno.ENOENT
+    return 0 if os.access(path if direct else folder, os.W_OK) else errno.EACCES
 
 
 def _columns(found: argparse.Namespace) -> tuple[Column, ...]:
@@ -156,8 +161,6 @@ def _in_file(path: str | None) -> Iterator[str]:
 
     if path is None:
         return
-    import sys
-
     if path == "-":
         yield from in_file(sys.stdin)
         return

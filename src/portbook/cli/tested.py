@@ -47,7 +47,8 @@ def show_tests(
     if output.format == "table" and len(held) > SCREEN and not everything and output.where is None:
         held = _without_the_many(held, context)
     table = table_of(held, context)
-    return show(output.arrange(table, output.shown(_brief(table), NAMES)), output, context, _SPARE)
+    brief = _brief(table) if output.format == "table" else NAMES
+    return show(output.arrange(table, output.shown(brief, NAMES)), output, context, _SPARE)
 
 
 def table_of(tests: Iterable[PortTest], context: Context) -> Table:

@@ -72,17 +72,17 @@ def packet_socket(state: LabState, host: str) -> socket.socket:
     return socket.socket(fileno=descriptors[0])
 
 
-def capture(packets: socket.socket, file: BinaryIO, wanted: Callable[[int], bool]) -> int:
-    """Write what a packet socket receives as long as it is `wanted`; return how many packets that were.
+def capture(packets: socket.socket, file: BinaryIO, is_over: Callable[[], bool]) -> int:
+    """Write what a packet socket receives until it `is_over`; return how many packets that were.
 
-    `wanted` is asked with the number written so far, after every packet and ten times a second without any. Packets
-    that have come by then are written still.
+    That is asked after every packet, and ten times a second without any. Packets that have come by then are written
+    still.
     """
     file.write(file_header())
     file.flush()
     count = 0
     packets.settimeout(0.1)
-    while wanted(count):
+    while not is_over():
         count += _take(packets, file)
     packets.setblocking(False)
     while taken := _take(packets, file):

@@ -148,7 +148,7 @@ class FtpSession:
     async def do_port(self, argument: str) -> None:
         """PORT: connect to a port of the client (IPv4)."""
         numbers = argument.split(",")
-        if len(numbers) == 6 and all(one.isascii() and one.isdecimal() and int(one) < 256 for one in numbers):
+        if len(numbers) == 6 and all(_is_number(one) and int(one) < 256 for one in numbers):
             self.connect_later(".".join(numbers[:4]), int(numbers[4]) << 8 | int(numbers[5]))
         else:
             self.reply(501, "PORT h1,h2,h3,h4,p1,p2")
@@ -156,7 +156,7 @@ class FtpSession:
     async def do_eprt(self, argument: str) -> None:
         """EPRT: the same for either family."""
         parts = argument[1:].split(argument[:1]) if argument else []
-        if len(parts) == 4 and parts[0] in ("1", "2") and parts[2].isascii() and parts[2].isdecimal():
+        if len(parts) == 4 and parts[0] in ("1", "2") and _is_number(parts[2]):
             self.connect_later(parts[1], int(parts[2]))
         else:
             self.reply(501, "EPRT |family|address|port|")
@@ -241,3 +241,8 @@ class FtpSession:
 
 def _family(address: str) -> int:
     return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+def _is_number(text: str) -> bool:
+    """Return whether a text is a number that may be a port's or less: int() takes no more than 4300 digits."""
+    return len(text) <= 5 and text.isascii() and text.isdecimal()

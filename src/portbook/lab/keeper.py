@@ -14,6 +14,7 @@ import select
 import signal
 import time
 import traceback
+from contextlib import suppress
 from dataclasses import asdict
 
 from portbook import errors
@@ -101,9 +102,10 @@ def down(state: LabState) -> None:
     else:
         # The lock is held still, so this PID is the keeper's, and the descriptor stays with it.
         if any(lab.folder == state.folder and lab.keeper == state.keeper for lab in running()):
-            signal.pidfd_send_signal(descriptor, signal.SIGTERM)
-            if not select.select([descriptor], [], [], DYING_SECONDS)[0]:
-                signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it may end meanwhile
+                signal.pidfd_send_signal(descriptor, signal.SIGTERM)
+                if not select.select([descriptor], [], [], DYING_SECONDS)[0]:
+                    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
         os.close(descriptor)
     _wait_until_gone(state.folder)
 

@@ -1,7 +1,7 @@
 """The kernel's namespaces as the lab uses them: made for a child, entered for a command.
 
-The system calls are reached by ctypes, since Python has unshare(2) and setns(2) only from 3.12 on. What is put
-into the namespaces is left to hosts.py and network.py.
+The system calls are reached by ctypes, since Python has unshare(2) and setns(2) only from 3.12 on; so are those by
+which a process keeps some of root's rights. What is put into the namespaces is left to hosts.py and network.py.
 """
 
 from __future__ import annotations
@@ -23,7 +23,12 @@ NEW_MOUNTS, NEW_UTS, NEW_IPC = 0x00020000, 0x04000000, 0x08000000
 NEW_USER, NEW_PID, NEW_NET = 0x10000000, 0x20000000, 0x40000000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 MS_NOSUID, MS_NODEV, MS_NOEXEC = 0x2, 0x4, 0x8
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NAME = 1, 4, 15
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_NAME = 1, 4, 8, 15
+
+LOW_PORTS = 1 << 10
+"""The right to have ports below 1024: CAP_NET_BIND_SERVICE (capabilities(7)) in a set of rights."""
+
+_CAPABILITY_VERSION_3 = 0x20080522
 
 _ENTERED = (("mnt", NEW_MOUNTS), ("uts", NEW_UTS), ("ipc", NEW_IPC), ("net", NEW_NET), ("pid", NEW_PID))
 _PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
@@ -72,6 +77,17 @@ def set_process_name(name: str) -> None:
 def be_readable() -> None:
     """Let this process read its own /proc/self, which one that has changed its user may not (PR_SET_DUMPABLE)."""
     _libc().prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)
+
+
+def keep_rights() -> None:
+    """Let this process keep the rights that it may have when it gives up being root (PR_SET_KEEPCAPS)."""
+    _libc().prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
+
+
+def set_rights(effective: int, inheritable: int = 0) -> None:
+    """Set the rights of this process (capset(2)); it may have those alone that are in effect. Raises OSError."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    _checked(_libc().capset(header, (ctypes.c_uint32 * 6)(effective, effective, inheritable, 0, 0, 0)))
 
 
 def own_rights() -> bool:

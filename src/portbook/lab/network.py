@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import subprocess
-from shutil import which
 
+from portbook.endpoint import Endpoint
 from portbook.errors import N_, Unavailable
 from portbook.lab.namespaces import entry
+from portbook.lab.servers.program import installed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from portbook.lab.scenario import Family, HostPlan, Rule, Scenario
     from portbook.lab.state import HostState, LabState
 
-_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/local/bin:/usr/bin:/bin"
-_REJECTIONS = {
+_VERDICTS = {
     "accept": "accept",
     "drop": "drop",
     "port-unreachable": "reject with icmpx type port-unreachable",
@@ -36,16 +36,11 @@ def needed_packages(scenario: Scenario) -> dict[str, str]:
     return {"ip": "iproute2", "nft": "nftables"} if routed else {"ip": "iproute2"}
 
 
-def find_program(name: str) -> str | None:
-    """Return the path of a program, also where the reader's PATH lacks the system's; None where there is none."""
-    return which(name, path=f"{os.environ.get('PATH', '')}:{_PATH}")
-
-
 def needed_programs(scenario: Scenario) -> dict[str, str]:
     """Return the paths of `ip`, and of `nft` where it is needed. Raises Unavailable that names the package."""
     found = {}
     for name, package in needed_packages(scenario).items():
-        path = find_program(name)
+        path = installed(name)
         if path is None:
             raise Unavailable(
                 N_("{scenario} needs the program {program}; install the package {package}"),
@@ -137,23 +132,22 @@ def _chain(name: str, hook: str, rules: list[str]) -> str:
 
 
 def _rule(rule: Rule) -> str:
-    return f"{rule.transport} dport {rule.port} {_REJECTIONS[rule.action]}"
+    return f"{rule.transport} dport {rule.port} {_VERDICTS[rule.action]}"
 
 
 def _translations(scenario: Scenario, host: HostPlan) -> Iterator[str]:
     for published in scenario.published:
         if published.host != host.name:
             continue
-        for family, word in (("ipv4", "ip"), ("ipv6", "ip6")):
-            target = scenario.address(published.to_host, host.name, "ipv4" if family == "ipv4" else "ipv6")
+        words: dict[Family, str] = {"ipv4": "ip", "ipv6": "ip6"}
+        for family, word in words.items():
+            target = scenario.address(published.to_host, host.name, family)
             own = [address.partition("/")[0] for _, address in host.addresses if (":" in address) == (word == "ip6")]
-            if target is None or not own:
-                continue
-            to = f"[{target}]:{published.to_port}" if word == "ip6" else f"{target}:{published.to_port}"
-            yield (
-                f"{word} daddr {{ {', '.join(own)} }} {published.transport} dport {published.port}"
-                f" dnat {word} to {to}"
-            )
+            if target is not None and own:
+                yield (
+                    f"{word} daddr {{ {', '.join(own)} }} {published.transport} dport {published.port}"
+                    f" dnat {word} to {Endpoint(target, published.to_port)}"
+                )
 
 
 def apply(command: list[str], text: str, entered: Callable[[], None] | None = None) -> None:
@@ -187,7 +181,7 @@ def restore(state: LabState, host: str) -> None:
 def _set_cables(state: LabState, host: HostState, to: str) -> None:
     place = state.hosts.index(host)
     lines = [f"link set {cable(place, number)} {to}\n" for number in range(host.interfaces)]
-    program = find_program("ip") or "ip"
+    program = installed("ip") or "ip"
     try:
         with entry(state.wire, state.wire_inode, whole=False) as entered:
             apply([program, "-batch", "-"], "".join(lines), entered)

@@ -1,6 +1,6 @@
 """The Debian packages of a scenario: which are missing, and how they are installed without starting anything.
 
-Which packages a server needs is said where the server is, in programs.py.
+Which packages a server needs is said where the server is, in the modules of servers/.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from shutil import which
 
 from portbook.errors import N_, Unavailable
-from portbook.lab.network import find_program, needed_packages
-from portbook.lab.programs import CANDIDATES, OURS
+from portbook.lab.network import needed_packages
+from portbook.lab.programs import ours_may_serve, packages_of, present_for
 from portbook.lab.servers.program import installed
 
 TYPE_CHECKING = False
@@ -30,13 +30,10 @@ _MARK = b"# Made by portbook lab install, and void once that has ended.\n"
 
 def lacking(scenario: Scenario) -> tuple[str, ...]:
     """Return the packages without which a scenario cannot be raised here; of several servers the preferred one's."""
-    wanted = [package for name, package in needed_packages(scenario).items() if find_program(name) is None]
+    wanted = [package for name, package in needed_packages(scenario).items() if installed(name) is None]
     for service in scenario.services:
-        if service.optional or (service.kind in OURS and service.program in (None, "python")):
-            continue
-        able = [one for one in CANDIDATES.get(service.kind, ()) if service.program in (None, one.name)]
-        if not any(all(map(installed, (one.name, *one.needs))) for one in able):
-            wanted += [package for one in able[:1] for package in one.packages]
+        if not (service.optional or ours_may_serve(service) or present_for(service)):
+            wanted += packages_of(service)
     return tuple(dict.fromkeys(wanted))
 
 

@@ -5,6 +5,7 @@ Every mistake is a BadQuestion that names the file and the key. What the values 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 from os import path
 
@@ -89,7 +90,7 @@ class _Reader:
 
     def __init__(self, file: str) -> None:
         self.file = file
-        self.blocks: dict[str, list[IPv4Network | IPv6Network]] = {}
+        self.blocks: list[tuple[str, IPv4Network | IPv6Network]] = []
         self.hosts: dict[str, HostPlan] = {}
         self.services: dict[str, ServicePlan] = {}
         self.up: set[str] = set()
@@ -116,16 +117,15 @@ class _Reader:
             tuple(self.hosts.values()),
             tuple(self.services.values()),
         )
-        rest = {
-            "clients": tuple(self.client(section, made) for section in whole.list("clients")),
-            "rules": tuple(self.rule(section) for section in whole.list("rules")),
-            "published": tuple(self.publication(section) for section in whole.list("published")),
-            "steps": tuple(self.step(section, made) for section in whole.list("steps")),
-        }
+        made = replace(
+            made,
+            clients=tuple(self.client(section, made) for section in whole.list("clients")),
+            rules=tuple(self.rule(section) for section in whole.list("rules")),
+            published=tuple(self.publication(section) for section in whole.list("published")),
+            steps=tuple(self.step(section, made) for section in whole.list("steps")),
+        )
         whole.end()
-        from dataclasses import replace
-
-        return replace(made, **rest)  # type: ignore[arg-type]
+        return made
 
     def network(self, name: str, section: Section) -> Network:
         """Return a network: [networks.NAME]."""
@@ -141,11 +141,11 @@ class _Reader:
             message = N_("{file}: {key} must be a block of addresses such as {example}; not {value}")
             if block is None or block.version != version or block.is_loopback or block.is_multicast:
                 raise section.wrong(key, message, example=example, value=text)
-            for other, blocks in self.blocks.items():
-                if any(block.version == one.version and block.overlaps(one) for one in blocks):
+            for other, one in self.blocks:
+                if block.version == one.version and block.overlaps(one):
                     message = N_("{file}: {key} overlaps the network {other}; take another block")
                     raise section.wrong(key, message, other=other)
-            self.blocks.setdefault(f"{name} {key}", []).append(block)
+            self.blocks.append((name, block))
             found[key] = str(block)
         section.end()
         assert found["ipv4"] is not None
@@ -184,15 +184,15 @@ class _Reader:
         if address is None:
             message = N_("{file}: {key} has {value}, which is no IPv4 or IPv6 address")
             raise section.wrong("addresses", message, value=text)
-        for name, (block, *_) in self.blocks.items():
+        for name, block in self.blocks:
             if address in block and address not in (block.network_address, getattr(block, "broadcast_address", None)):
                 taken = f"{address}/{block.prefixlen}"
                 for other in self.hosts.values():
                     if taken in (one for _, one in other.addresses):
                         message = N_("{file}: {key} has {value}, which is {other}'s already")
                         raise section.wrong("addresses", message, value=text, other=other.name)
-                return name.split(" ")[0], taken
-        blocks = ", ".join(str(block) for blocks in self.blocks.values() for block in blocks)
+                return name, taken
+        blocks = ", ".join(str(block) for _, block in self.blocks)
         message = N_("{file}: {key} has {value}, which is in none of the networks: {networks}")
         raise section.wrong("addresses", message, value=text, networks=blocks or "-")
 
@@ -250,9 +250,7 @@ class _Reader:
         family: Family = section.choice("family", _FAMILIES, "ipv4")
         port, source_port = section.port("port"), section.port("source_port", None)
         count, hold = section.number("count", 1, MOST_CLIENTS, 1), section.truth("hold", True)
-        if made.address(server, host, family) is None or not any(
-            made.host(host).on(n, family) for n in self.networks_of(host)
-        ):
+        if None in (made.address(server, host, family), made.address(host, host, family)):
             message = N_("{file}: {key} is {value}, but {host} or {server} has no such address")
             raise section.wrong("family", message, value=family, host=host, server=server)
         if source_port is not None and source_port + count > 65536:
@@ -260,10 +258,6 @@ class _Reader:
             raise section.wrong("source_port", message, count=count)
         section.end()
         return ClientPlan(host, kind, server, port, transport, family, source_port, count, hold)
-
-    def networks_of(self, host: str) -> tuple[str, ...]:
-        """Return the names of the networks of a host."""
-        return self.hosts[host].networks()
 
     def rule(self, section: Section) -> Rule:
         """Return a rule of a firewall: [[rules]]."""

@@ -125,4 +125,4 @@ class Section:
         """Refuse what nobody took."""
         for name in self.left:
             message = N_("{file}: {key} is not known; there are: {known}")
-            raise self.wrong(name, message, known=", ".join(self.taken))
+            raise self.wrong(name, message, known=", ".join(dict.fromkeys(self.taken)))

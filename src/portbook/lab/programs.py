@@ -10,6 +10,7 @@ import sys
 from dataclasses import dataclass, replace
 
 from portbook.errors import N_, Unavailable
+from portbook.lab.network import needed_packages
 from portbook.lab.scenario import SERVICE_OPTIONS
 from portbook.lab.servers import (
     chat,
@@ -83,7 +84,7 @@ def choose(service: ServicePlan, folder: str) -> Chosen:
 
     Raises Unavailable that names the packages where there is none.
     """
-    present = _present(service)
+    present = present_for(service)
     allowed = [one for one in present if may_become_others() or not one.needs_users]
     # A real server has its own mind about these.
     ours = service.kind in OURS and any(value is not SERVICE_OPTIONS[option] for option, value in service.options)
@@ -91,7 +92,7 @@ def choose(service: ServicePlan, folder: str) -> Chosen:
         path = installed(candidate.name)
         if path is not None:
             return Chosen(candidate.name, candidate.product, candidate.prepare(path, service, folder))
-    if service.program in (None, "python") and service.kind in OURS:
+    if ours_may_serve(service):
         return Chosen("python", "Python", _ours(service))
     if present:
         raise Unavailable(
@@ -122,9 +123,14 @@ def without_spare(scenario: Scenario) -> tuple[Scenario, tuple[ServicePlan, ...]
 
 
 def _can_be_served(service: ServicePlan) -> bool:
-    if service.kind in OURS:
+    if ours_may_serve(service):
         return True
-    return any(may_become_others() or not one.needs_users for one in _present(service))
+    return any(may_become_others() or not one.needs_users for one in present_for(service))
+
+
+def ours_may_serve(service: ServicePlan) -> bool:
+    """Return whether Python's own server speaks what a service does, and no other is asked for."""
+    return service.kind in OURS and service.program in (None, "python")
 
 
 def _able(service: ServicePlan) -> tuple[Candidate, ...]:
@@ -132,15 +138,14 @@ def _able(service: ServicePlan) -> tuple[Candidate, ...]:
     return tuple(one for one in CANDIDATES.get(service.kind, ()) if service.program in (None, one.name))
 
 
-def _present(service: ServicePlan) -> tuple[Candidate, ...]:
-    """Return those that are installed."""
+def present_for(service: ServicePlan) -> tuple[Candidate, ...]:
+    """Return the real servers that a service may have and that are installed."""
     return tuple(one for one in _able(service) if all(map(installed, (one.name, *one.needs))))
 
 
 def packages(scenario: Scenario) -> tuple[str, ...]:
     """Return the Debian packages that a scenario lacks or has: of its servers, and of what its network needs."""
-    routed = scenario.rules or scenario.published or any(host.masquerade for host in scenario.hosts)
-    wanted = ["iproute2", *(["nftables"] if routed else [])]
+    wanted = list(needed_packages(scenario).values())
     for service in scenario.services:
         wanted += packages_of(service)
     return tuple(dict.fromkeys(wanted))
@@ -148,7 +153,7 @@ def packages(scenario: Scenario) -> tuple[str, ...]:
 
 def packages_of(service: ServicePlan) -> tuple[str, ...]:
     """Return the Debian packages of the server that a service has: the first installed, else the preferred one."""
-    first = (_present(service) or _able(service))[:1]
+    first = (present_for(service) or _able(service))[:1]
     return tuple(package for one in first for package in one.packages)
 
 

@@ -7,7 +7,6 @@ events; the first thing that fails is raised. How one service comes up is left t
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import replace
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from portbook.errors import N_, Unavailable
 from portbook.lab import namespaces, network
 from portbook.lab.hosts import hosts_file, make_host
 from portbook.lab.programs import client_argv, packages_of, without_spare
+from portbook.lab.servers.program import has_ipv6
 from portbook.lab.services import Made, Services
 from portbook.lab.state import Event, HostState
 
@@ -124,7 +124,7 @@ class Raising:
 
     def _join(self, host: HostPlan) -> None:
         made = self.hosts[host.name]
-        lines = network.host_lines(self.scenario, host, os.path.exists("/proc/net/if_inet6"))
+        lines = network.host_lines(self.scenario, host, has_ipv6())
         rules = network.firewall(self.scenario, host)
         with namespaces.entry(made.seen, made.inode, whole=False) as entered:
             network.apply([self.programs["ip"], "-batch", "-"], "\n".join(lines) + "\n", entered)

@@ -14,12 +14,14 @@ import signal
 import socket
 import sys
 from argparse import ArgumentParser, BooleanOptionalAction
+from contextlib import suppress
 from itertools import product
 
+from portbook.lab import namespaces
 from portbook.lab.ftp_server import FtpSession
 from portbook.lab.programs import OURS
 from portbook.lab.scenario import ServicePlan
-from portbook.lab.servers.program import certificate
+from portbook.lab.servers.program import certificate, has_ipv6
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,8 +35,7 @@ if TYPE_CHECKING:
 NOBODY = 65534
 BACKLOG = 1024
 
-_PR_SET_KEEPCAPS, _PR_SET_NO_NEW_PRIVS = 8, 38
-_CAPABILITY_VERSION_3, _CAP_NET_BIND_SERVICE = 0x20080522, 10
+_PR_SET_NO_NEW_PRIVS = 38
 
 _KEX_OFFER = (
     "curve25519-sha256",
@@ -55,7 +56,7 @@ def listening_sockets(options: Namespace) -> list[socket.socket]:
     wanted = [(socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")]  # noqa: S104 - it is reached in the lab only
     if options.address is not None:
         wanted = [(socket.AF_INET6 if ":" in options.address else socket.AF_INET, options.address)]
-    elif not os.path.exists("/proc/net/if_inet6"):
+    elif not has_ipv6():
         del wanted[1]
     bound = []
     for (family, address), transport in product(wanted, options.transport):
@@ -80,10 +81,10 @@ def drop_rights(keep_low_ports: bool) -> None:
 
     In a user namespace of one user there is nobody else to become: it has no rights outside either.
     """
-    libc = ctypes.CDLL(None, use_errno=True)
     if os.geteuid() == 0:
         try:
-            libc.prctl(_PR_SET_KEEPCAPS, int(keep_low_ports), 0, 0, 0)
+            if keep_low_ports:
+                namespaces.keep_rights()
             os.setgroups([])
             os.setresgid(NOBODY, NOBODY, NOBODY)
             os.setresuid(NOBODY, NOBODY, NOBODY)
@@ -91,10 +92,9 @@ def drop_rights(keep_low_ports: bool) -> None:
             pass
         else:
             if keep_low_ports:
-                right = 1 << _CAP_NET_BIND_SERVICE
-                header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-                libc.capset(header, (ctypes.c_uint32 * 6)(right, right, 0, 0, 0, 0))
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+                with suppress(OSError):  # a container's root may not have that right itself
+                    namespaces.set_rights(namespaces.LOW_PORTS)
+    ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
 def tls(options: Namespace) -> SSLContext:

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -268,8 +269,7 @@ class Services:
     def last_words(self, name: str) -> str:
         """Return the last lines of a log that say anything."""
         with open(self._log(name), encoding="utf-8", errors="replace") as file:
-            words = [line.strip() for line in file]
-        return " / ".join([word for word in words if word][-_LAST_WORDS:])
+            return " / ".join(deque((word for line in file if (word := line.strip())), _LAST_WORDS))
 
     def _log(self, name: str) -> str:
         return f"{self.folder}/log/{name}"

@@ -32,7 +32,7 @@ from portbook.lab.clients import (
     telephony,
     web,
 )
-from portbook.lab.clients.dialogue import Dialogue, NotSpoken
+from portbook.lab.clients.dialogue import Dialogue, NotSpoken, inside_tls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def answers(kind: str, server: tuple[str, int], transport: Transport = "tcp", pa
 
 EXCHANGES: dict[str, Exchange] = {
     "http": web.http,
-    "https": web.https,
+    "https": inside_tls(web.http),
     "ftp": ftp.ftp,
     "ftp-active": ftp.ftp_active,
     "ssh": shells.ssh,
@@ -153,11 +153,11 @@ EXCHANGES: dict[str, Exchange] = {
     "redis": databases.redis,
     "memcached": databases.memcached,
     "smtp": mail.smtp,
-    "smtps": mail.smtps,
+    "smtps": inside_tls(mail.smtp),
     "pop3": mail.pop3,
-    "pop3s": mail.pop3s,
+    "pop3s": inside_tls(mail.pop3),
     "imap": mail.imap,
-    "imaps": mail.imaps,
+    "imaps": inside_tls(mail.imap),
     "nntp": news.nntp,
     "irc": chat.irc,
     "sip": telephony.sip,

@@ -30,9 +30,14 @@ def write(table: Table, format_name: str, stream: BinaryIO, *, gettext: Callable
     Raises BadQuestion for a format that is not known, or Parquet on a terminal; Unavailable when the stream
     takes no more (a full disk); BrokenPipeError when its reader is gone, which is no error of the question.
     """
+    check(format_name, stream)
+    deliver(_pieces(table, format_name, gettext), stream)
+
+
+def check(format_name: str, stream: IO[AnyStr]) -> None:
+    """Refuse a format that is no text where the stream is a terminal. Raises BadQuestion."""
     if format_name == "parquet" and stream.isatty():
         raise BadQuestion(N_("parquet is no text for a terminal: name a file with -o FILE, or use a pipe"))
-    deliver(_pieces(table, format_name, gettext), stream)
 
 
 def deliver(pieces: Iterable[AnyStr], stream: IO[AnyStr]) -> None:

@@ -152,7 +152,6 @@ def _addresses(wanted: Sequence[Named], families: Sequence[int]) -> tuple[list[T
 
 def _addresses_of(one: Named, families: Sequence[int]) -> list[Target] | BadQuestion:
     try:
-        found = addresses(one, families)
+        return addresses(one, families)
     except BadQuestion as error:
         return error
-    return found or BadQuestion(N_("{host} has no address of the family that was asked for"), host=one.text)

@@ -25,7 +25,9 @@ _RTT, _AFTER_RTT = 68, 72
 """Where struct tcp_info (linux/tcp.h) has tcpi_rtt, in microseconds."""
 
 _PENDING = (errno.EINPROGRESS, errno.EALREADY, errno.EAGAIN)
-_NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EINVAL)
+_NO_ROUTE = (
+    *(errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL, errno.EINVAL, errno.ENODEV),
+)
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
 
@@ -66,16 +68,23 @@ def new_socket(family: int) -> socket.socket:
     return made
 
 
+def with_zone(address: tuple[str, int]) -> tuple[str, int] | tuple[str, int, int, int]:
+    """Return an address as a socket takes it: the zone of one that has one (RFC 4007) is a number of its own.
+
+    Raises OSError where it is none of this host's.
+    """
+    ip, _, zone = address[0].partition("%")
+    if not zone:
+        return address
+    return ip, address[1], 0, int(zone) if zone.isdecimal() else socket.if_nametoindex(zone)
+
+
 def begin(made: socket.socket, address: tuple[str, int]) -> Result | None:
     """Begin a connection; return what became of it where that is known at once, None while it is being made.
 
     After RESET the socket is as new.
     """
-    try:
-        code = made.connect_ex(address)
-    except OSError as error:
-        # Only the address is resolved there, and it is a number: its zone is none of this host's (RFC 4007).
-        return Result("unreachable", str(error.strerror or error))
+    code = _connect(made, address)
     if code not in _PENDING:
         return result(made, address, code, at_once=True)
     # A neighbour's answer has come before connect(2) returned.
@@ -110,8 +119,16 @@ def again(made: socket.socket, address: tuple[str, int]) -> Result | None:
     return came
 
 
+def _connect(made: socket.socket, address: tuple[str, int]) -> int:
+    """Return the errno of connect(2), 0 for none; ENODEV where the address has a zone that is none of this host's."""
+    try:
+        return made.connect_ex(with_zone(address))
+    except OSError as error:
+        return error.errno or errno.ENODEV
+
+
 def _asked_again(made: socket.socket, address: tuple[str, int]) -> Result | None:
-    code = made.connect_ex(address)
+    code = _connect(made, address)
     return None if code in _PENDING else result(made, address, 0 if code == errno.EISCONN else code)
 
 
@@ -140,12 +157,13 @@ def result(made: socket.socket, address: tuple[str, int], code: int, at_once: bo
 
 def _told_by(icmp: IcmpError, address: tuple[str, int]) -> Result:
     """Return what an ICMP error says: that of this host's own kernel is, that no neighbour has the address."""
-    if icmp.errno in _NO_ROUTE and icmp.sender not in (None, address[0]) and _is_own(str(icmp.sender)):
+    if icmp.errno in _NO_ROUTE and icmp.sender not in (None, address[0]) and is_own(str(icmp.sender)):
         return Result("unreachable", errno.errorcode[icmp.errno])
     return Result("rejected", "icmp", icmp)
 
 
-def _is_own(ip: str) -> bool:
+def is_own(ip: str) -> bool:
+    """Whether an address is one of this host's."""
     family = socket.AF_INET6 if ":" in ip else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as made:

@@ -18,7 +18,7 @@ from time import monotonic
 
 from portbook.errors import N_
 from portbook.porttest import PortTest
-from portbook.probe.connecting import NoSocket, queued_error
+from portbook.probe.connecting import NoSocket, queued_error, with_zone
 from portbook.probe.line import drive
 from portbook.protocols.conversation import Asked, Heard, Say, StartTls
 from portbook.protocols.order import ANYWHERE_UDP, at_home, named, recognised
@@ -52,7 +52,7 @@ class Datagrams:
     """
 
     made: socket.socket
-    target: tuple[str, int]
+    target: tuple[str, int] | tuple[str, int, int, int]
     other_port: bool
     note: str | None = None
     sent: bool = False
@@ -88,7 +88,7 @@ class Datagrams:
             if self.round_trip is None:
                 self.round_trip = monotonic() - begun
             self.answer = data
-            self.target = (sender[0], sender[1])
+            self.target = sender
             # All of a transfer comes from the port that the first answer came from (RFC 1350, section 4).
             self.other_port = False
             return Heard(data)
@@ -188,7 +188,7 @@ async def _ask(
         with made:
             level, option = (SOL_IPV6, IPV6_RECVERR) if ipv6 else (SOL_IP, IP_RECVERR)
             made.setsockopt(level, option, 1)
-            line = Datagrams(made, (target.ip, port), protocol.other_port)
+            line = Datagrams(made, with_zone((target.ip, port)), protocol.other_port)
             if protocol.source_port is not None:
                 line.note = _bound(made, protocol.source_port(port))
             assert protocol.converse is not None
@@ -218,18 +218,18 @@ def _bound(made: socket.socket, port: int) -> str | None:
 
 def _own_address(ip: str, ipv6: bool) -> str:
     """Return the address that this host has towards another, empty where it has none; nothing is sent for it."""
-    with socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM) as made:
-        try:
-            made.connect((ip, 9))
-        except OSError:
-            return ""
-        return str(made.getsockname()[0])
+    try:
+        with socket.socket(socket.AF_INET6 if ipv6 else socket.AF_INET, socket.SOCK_DGRAM) as made:
+            made.connect(with_zone((ip, 9)))
+            return str(made.getsockname()[0])
+    except OSError:
+        return ""
 
 
 def _refused(whole: PortTest, line: Datagrams) -> PortTest:
     icmp = line.refused
     if icmp is None:
         return whole._replace(state="unreachable", reason=errorcode.get(line.code, "error"))
-    closed = (icmp.type, icmp.code) in (_ICMP, _ICMPV6) and icmp.sender == whole.ip
+    closed = (icmp.type, icmp.code) in (_ICMP, _ICMPV6) and icmp.sender == whole.ip.partition("%")[0]
     told = whole._replace(icmp_type=icmp.type, icmp_code=icmp.code, icmp_from=icmp.sender, reason="icmp")
     return told._replace(state="closed" if closed else "rejected")

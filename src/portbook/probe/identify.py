@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from portbook.errors import N_
 from portbook.porttest import Finding
-from portbook.probe.connecting import round_trip_ms
+from portbook.probe.connecting import new_socket, round_trip_ms, with_zone
 from portbook.probe.line import Line
 from portbook.protocols.conversation import Asked
 from portbook.protocols.order import (
@@ -53,10 +53,9 @@ _ROUND_TRIPS = 3
 
 _MOST_GREETING = 4096
 _BANNER = 200
-_WANTS_TLS = N_("it wants TLS")
 _TLS_RECORDS = (b"\x15\x03", b"\x16\x03")
 
-
+_WANTS_TLS = N_("it wants TLS")
 _HANGS_UP = N_("it closes the connection before a word is said")
 
 
@@ -84,6 +83,8 @@ class Identification:
     port: int
     patience: Patience = field(default_factory=Patience)
     made: socket.socket | None = None
+    line: Line | None = None
+    """The connection that is there, the only one: many a small server takes the next when the last has ended."""
     connections: int = 0
     unknown: bytes = b""
     note: str | None = None
@@ -204,7 +205,6 @@ class Identification:
                 if not protocol.greets or protocol.converse is None:
                     continue
                 if fresh.said or fresh.hung_up:
-                    fresh.close()
                     another = await self._line(inside)
                     if another is None or not (await another.hear(_GREETS)).data:
                         return None
@@ -290,8 +290,6 @@ class Identification:
         if line.asked_for_certificate and line.hung_up:
             return None
         for protocol in questions_inside(self.port):
-            if protocol.converse is None:
-                continue
             spare = spare or await self._line(inside=True)
             if spare is None:
                 return None
@@ -332,6 +330,8 @@ class Identification:
         last = last or self.behaviour == "hung up"  # such a one waits for no stranger
         if self.connections >= MOST_CONNECTIONS - (not last) or monotonic() >= self.until:
             return None
+        if self.line is not None:
+            self.line.close()
         self.connections += 1
         made, self.made = self.made, None
         if made is None:
@@ -339,7 +339,7 @@ class Identification:
         if made is None:
             return None
         self.trip = (round_trip_ms(made) or 0.0) / 1000
-        line = Line(made, self.host, self._answer_patience(), self.until)
+        self.line = line = Line(made, self.host, self._answer_patience(), self.until)
         if inside:
             await line.start_tls()
             if line.tls is None:
@@ -348,11 +348,13 @@ class Identification:
         return line
 
     async def _connected(self) -> socket.socket | None:
-        family = socket.AF_INET6 if ":" in self.ip else socket.AF_INET
-        made = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            made = new_socket(socket.AF_INET6 if ":" in self.ip else socket.AF_INET)
+        except OSError:
+            return None
         try:
             async with asyncio.timeout(max(0.01, min(_CONNECTING, self.until - monotonic()))):
-                await asyncio.get_running_loop().sock_connect(made, (self.ip, self.port))
+                await asyncio.get_running_loop().sock_connect(made, with_zone((self.ip, self.port)))
         except (OSError, TimeoutError) as error:
             made.close()
             if isinstance(error, ConnectionResetError) and self.connections == 1:

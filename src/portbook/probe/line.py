@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from time import monotonic
 
-from portbook.probe.tls import NoTls, TlsClient
 from portbook.protocols.conversation import MOST, Heard, Say, StartTls
 
 TYPE_CHECKING = False
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from portbook.porttest import Finding, Tls
+    from portbook.probe.tls import TlsClient
     from portbook.protocols.conversation import Conversation
 
 _CHUNK = 65536
@@ -89,6 +89,8 @@ class Line:
         """Put TLS on the connection; `ended` is set where that failed, and `failure` says why."""
         if self.tls is not None:
             return Heard(ended="reset")
+        from portbook.probe.tls import NoTls, TlsClient
+
         tls = TlsClient(self.host, alpn)
         try:
             self.failure = await self._handshake(tls)
@@ -102,7 +104,9 @@ class Line:
             return Heard(ended="reset")
         self.tls = tls
         # What the server said at once came with the end of the handshake.
-        self.transcript = said = tls.receive(b"")
+        said = tls.receive(b"")
+        self.transcript = b""
+        self._note(said)
         return Heard(said, tls=tls.learned())
 
     async def _handshake(self, tls: TlsClient) -> str | None:
@@ -133,6 +137,8 @@ class Line:
             if self.tls is None or not came.data:
                 self._note(came.data)
                 return came
+            from portbook.probe.tls import NoTls
+
             try:
                 said = self.tls.receive(came.data)
                 sending = self.tls.to_send()
@@ -171,6 +177,8 @@ class Line:
         self.said += len(data)
         if self.tls is None:
             return await self._send_raw(data)
+        from portbook.probe.tls import NoTls
+
         try:
             self.tls.say(data)
             return await self._send_raw(self.tls.to_send())
@@ -194,8 +202,11 @@ class Line:
         left = min(patience, self.until - monotonic())
         if self.ended:
             return Heard(ended="end")
+        if left <= 0:
+            # Otherwise one who never stops would be heard for ever: what is there already is given without a wait.
+            return Heard(ended="silence")
         try:
-            async with asyncio.timeout(max(0.0, left)):
+            async with asyncio.timeout(left):
                 data = await self._loop.sock_recv(self.socket, _CHUNK)
         except TimeoutError:
             return Heard(ended="silence")

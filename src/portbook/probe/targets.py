@@ -184,10 +184,13 @@ def in_file(lines: Iterable[str]) -> Iterator[str]:
 
 
 def addresses(target: Named, families: Sequence[int] = (4, 6)) -> list[Target]:
-    """Return every address of a target, each once, in the resolver's order. Raises BadQuestion for a name without."""
+    """Return every address of a target, each once, in the resolver's order. Raises BadQuestion where it has none."""
+    no_address = BadQuestion(N_("{host} has no address of the family that was asked for"), host=target.host)
     if target.block is not None:
+        if target.block.version not in families:
+            raise no_address
         hosts = target.block.hosts() if target.block.num_addresses > 2 else iter(target.block)
-        return [Target(target.text, str(ip), str(ip)) for ip in hosts if ip.version in families]
+        return [Target(target.text, str(ip), str(ip)) for ip in hosts]
     try:
         found = [_canonical(target.host)]
     except ValueError:
@@ -195,27 +198,32 @@ def addresses(target: Named, families: Sequence[int] = (4, 6)) -> list[Target]:
     _check_zone(target)
     kept = [ip for ip in dict.fromkeys(found) if ip_address(ip.partition("%")[0]).version in families]
     if not kept:
-        raise BadQuestion(N_("{host} has no address of the family that was asked for"), host=target.host)
+        raise no_address
     return [Target(target.text, target.host, ip, target.port) for ip in kept]
 
 
 def _check_zone(target: Named) -> None:
     """Refuse an address with a zone (RFC 4007) that is none of this host's interfaces. Raises BadQuestion."""
     zone = target.host.partition("%")[2]
-    if zone and not zone.isdecimal():
+    if zone:
         try:
-            socket.if_nametoindex(zone)
-        except OSError:
+            socket.if_indextoname(int(zone)) if zone.isdecimal() else socket.if_nametoindex(zone)
+        except (OSError, OverflowError, ValueError):
             raise BadQuestion(N_("{host}: this host has no interface {zone}"), host=target.host, zone=zone) from None
 
 
 def _resolved(target: Named) -> list[str]:
     try:
         found = socket.getaddrinfo(target.host, None, type=socket.SOCK_STREAM)
+        return [_canonical(_zoned(*entry[4])) for entry in found]
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise BadQuestion(N_("{host} cannot be looked up: {reason}"), host=target.host, reason=reason) from error
-    return [_canonical(str(entry[4][0])) for entry in found]
+
+
+def _zoned(ip: str | int, _port: str | int, _flow: int = 0, zone: int = 0) -> str:
+    """Return a resolver's address with its zone, by which alone a link-local one can be reached (RFC 4007)."""
+    return f"{ip}%{socket.if_indextoname(zone)}" if zone else str(ip)
 
 
 def is_near(ip: str) -> bool:

@@ -40,7 +40,7 @@ _MANY_OPEN = 100
 _HURRIED = 8.0
 """Of a host with more open ports than that each is given this many seconds: something accepts whatever comes."""
 
-_FAILED = N_("what speaks there could not be found out: portbook failed; please report it")
+FAILED = N_("what speaks there could not be found out: portbook failed; please report it")
 
 
 class Question(NamedTuple):
@@ -170,10 +170,8 @@ def told(target: Target, outcome: Outcome, service_name: ServiceName) -> PortTes
     )
 
 
-async def _identified(
-    target: Target, test: PortTest, made: socket.socket | None, hurried: bool, give: Callable[[PortTest], None]
-) -> None:
-    """Give a port's test with what speaks there."""
+async def identified(target: Target, test: PortTest, made: socket.socket | None, hurried: bool = False) -> PortTest:
+    """Return the test of an open port with what speaks there; `made` is the connection that was made to it."""
     from portbook.probe.identify import Identification, Patience
 
     patience = Patience(whole=_HURRIED) if hurried else Patience()
@@ -181,12 +179,10 @@ async def _identified(
     try:
         finding = await identification.finding()
     except Exception:  # noqa: BLE001 - whatever a stranger's bytes do, the port is open, and the others go on
-        give(test._replace(note=_FAILED))
-        return
+        return test._replace(note=FAILED)
     if finding is not None:
-        give(test.with_finding(finding))
-    else:
-        give(test._replace(banner=identification.unknown or None, note=identification.note or test.note))
+        return test.with_finding(finding)
+    return test._replace(banner=identification.unknown or None, note=identification.note or test.note)
 
 
 async def _datagrams(question: Question, give: Callable[[PortTest], None]) -> None:
@@ -194,23 +190,29 @@ async def _datagrams(question: Question, give: Callable[[PortTest], None]) -> No
 
     from portbook.probe.datagrams import SourcePorts, port_test
 
-    room = asyncio.Semaphore(AT_ONCE)
+    left = endpoints(question, "udp")
     sources = SourcePorts()
 
-    async def one(target: Target, port: int) -> None:
-        async with room:
+    async def in_turn() -> None:
+        for target, port in left:
             try:
                 test = await port_test(target, port, question.identify, sources)
             except Exception:  # noqa: BLE001 - as above
-                test = PortTest(target.text, target.ip, port, "udp", "open|filtered", "error", note=_FAILED)
-        if test.service is None:
-            name = question.service_name(port, "udp")
-            test = test._replace(service=name, service_by=None if name is None else "port")
-        give(test)
+                test = PortTest(target.text, target.ip, port, "udp", "open|filtered", "error", note=FAILED)
+            give(by_port(test, question.service_name))
 
+    # A task for each of millions of ports would fill the memory.
     async with asyncio.TaskGroup() as group:
-        for target, port in endpoints(question, "udp"):
-            group.create_task(one(target, port))
+        for _ in range(AT_ONCE):
+            group.create_task(in_turn())
+
+
+def by_port(test: PortTest, service_name: ServiceName) -> PortTest:
+    """Return a test with the registry's name of its port where nothing else names the service."""
+    if test.service is not None:
+        return test
+    name = service_name(test.port, test.transport)
+    return test._replace(service=name, service_by=None if name is None else "port")
 
 
 class _Background:
@@ -238,7 +240,7 @@ class _Background:
 
         async def work() -> None:
             try:
-                await _identified(target, test, made, hurried, self.give)
+                self.give(await identified(target, test, made, hurried))
             finally:
                 if made is not None:
                     made.close()

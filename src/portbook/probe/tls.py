@@ -6,7 +6,6 @@ what is learned. Who moves the bytes is left to line.py.
 
 from __future__ import annotations
 
-from datetime import UTC
 from ipaddress import ip_address
 
 from cryptography import x509
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
 _CHUNK = 65536
 _MOST_NAMES = 100
+"""Of a certificate are told; it may be for more."""
 
 
 class NoTls(Exception):
@@ -50,6 +50,8 @@ class TlsClient:
         if alpn:
             self._connection.set_alpn_protos([name.encode() for name in alpn])
         name = self._server_name()
+        self._name = host.partition("%")[0] if name is None else name.decode()
+        """What a certificate has to be for: the host as DNS has it, or its address without the zone."""
         if name is not None:
             self._connection.set_tlsext_host_name(name)
 
@@ -119,10 +121,10 @@ class TlsClient:
         return kind._replace(
             subject=_name(certificate.subject),
             issuer=_name(certificate.issuer),
-            names=names,
-            not_before=certificate.not_valid_before_utc.astimezone(UTC).timestamp(),
-            not_after=certificate.not_valid_after_utc.astimezone(UTC).timestamp(),
-            trusted=self._trusted and any(_matches(name, self.host) for name in names),
+            names=names[:_MOST_NAMES],
+            not_before=certificate.not_valid_before_utc.timestamp(),
+            not_after=certificate.not_valid_after_utc.timestamp(),
+            trusted=self._trusted and any(_matches(name, self._name) for name in names),
         )
 
     def _go_on(self) -> None:
@@ -178,8 +180,7 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except (x509.ExtensionNotFound, ValueError):
         return ()
-    names = [*found.get_values_for_type(x509.DNSName), *map(str, found.get_values_for_type(x509.IPAddress))]
-    return tuple(names[:_MOST_NAMES])
+    return (*found.get_values_for_type(x509.DNSName), *map(str, found.get_values_for_type(x509.IPAddress)))
 
 
 def _matches(name: str, host: str) -> bool:

@@ -1,4 +1,4 @@
-"""BER, as SNMP and Kerberos have it (ITU-T X.690): elements of a one-byte tag and a definite length."""
+"""BER, as LDAP, SNMP and Kerberos have it (ITU-T X.690): elements of a one-byte tag and a definite length."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Which protocols there are, in the order in which a mute port is asked; a module is imported with the first use."""
+"""Which protocols there are, in the order in which their recognisers are tried; imported with the first use.
+
+In which order a mute port is asked is order.py's.
+"""
 
 from __future__ import annotations
 

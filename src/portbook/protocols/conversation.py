@@ -1,6 +1,6 @@
 """The frame of a conversation without I/O: what it yields, what it is told, and how it reads.
 
-A conversation is a generator. It yields what is to be sent (Say) or that TLS is to begin (START_TLS), is told what
+A conversation is a generator. It yields what is to be sent (Say) or that TLS is to begin (StartTls), is told what
 came (Heard), and returns a Finding, or None when the server does not speak its protocol. Whoever drives it keeps
 time and bounds what may come; probe/ does so with a network, tests with recorded bytes.
 """
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 MOST = 65536
 """How many bytes a conversation takes before it gives up."""
+
+_MOST_DATAGRAMS = 8
+"""How many that do not fit are passed over."""
 
 
 class Say(NamedTuple):
@@ -50,6 +53,11 @@ class Heard(NamedTuple):
     tls: Tls | None = None
 
 
+def in_uri(host: str) -> str:
+    """Return a name or an address as the host of a URI (RFC 3986, section 3.2.2)."""
+    return f"[{host}]" if ":" in host else host
+
+
 class Asked(NamedTuple):
     """Whom a conversation is with: the name that the user asked for (else the address), address, port, transport.
 
@@ -69,14 +77,12 @@ class Asked(NamedTuple):
     @property
     def authority(self) -> str:
         """The host and the port as a URI has them (RFC 3986, section 3.2); the port only where it is not usual."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = in_uri(self.host)
         return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
 
 
 Conversation = Generator[Say | StartTls, Heard, Finding | None]
 """What a protocol's `converse` makes."""
-
-START_TLS = StartTls()
 
 
 class Protocol(NamedTuple):
@@ -185,12 +191,10 @@ class Reader:
         return found
 
 
-def datagram(
-    question: bytes, fits: Callable[[bytes], bool], most: int = 8
-) -> Generator[Say | StartTls, Heard, bytes | None]:
-    """Send a datagram, and return the first that comes and fits; None where none of the first `most` does."""
+def datagram(question: bytes, fits: Callable[[bytes], bool]) -> Generator[Say | StartTls, Heard, bytes | None]:
+    """Send a datagram, and return the first that comes and fits; None where none of the first eight does."""
     say = Say(question)
-    for _ in range(most):
+    for _ in range(_MOST_DATAGRAMS):
         heard = yield say
         if heard.data and fits(heard.data):
             return heard.data

@@ -121,7 +121,6 @@ def converse(asked: Asked) -> Conversation:
     found = _told(code, said)
     if code != 220 or _MAIL.search(" ".join(said)):
         return found
-    features = None
     if found is None:
         noop = yield from server.reply(b"NOOP\r\n")
         if noop is None:

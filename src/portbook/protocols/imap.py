@@ -8,35 +8,18 @@ from portbook.errors import N_
 from portbook.porttest import Finding, Tls
 from portbook.protocols.banner import lines, product
 from portbook.protocols.conversation import Asked, Conversation, Heard, Protocol, Reader, Say, StartTls, text
+from portbook.protocols.mailboxes import PRODUCTS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Generator
 
 _PRODUCTS = (
-    ("dovecot", "Dovecot"),
-    ("cyrus", "Cyrus IMAP"),
-    ("courier", "Courier"),
-    ("microsoft exchange", "Microsoft Exchange"),
     ("gnu imap4d", "GNU Mailutils"),
-    ("gnu mailutils", "GNU Mailutils"),
-    ("zimbra", "Zimbra"),
-    ("kerio connect", "Kerio Connect"),
-    ("mdaemon", "MDaemon"),
-    ("mailenable", "MailEnable"),
-    ("communigate pro", "CommuniGate Pro"),
-    ("domino", "HCL Domino"),
-    ("james", "Apache James"),
-    ("icewarp", "IceWarp"),
-    ("axigen", "Axigen"),
-    ("stalwart", "Stalwart"),
-    ("greenmail", "GreenMail"),
     ("gimap", "Google IMAP"),
-    ("twisted", "Twisted"),
-    ("surgemail", "SurgeMail"),
-    ("citadel", "Citadel"),
     ("archiveopteryx", "Archiveopteryx"),
     ("maddy", "maddy"),
+    *PRODUCTS,
 )
 _GREETING = re.compile(r"\* (OK|PREAUTH|BYE)(?: |$)(?:\[[^\]]{0,2000}\] ?)?(.*)")
 _ID = re.compile(r'"((?:[^"\\]|\\.){1,64})" +(?:"((?:[^"\\]|\\.){0,200})"|NIL)')

@@ -26,8 +26,10 @@ def _told(data: bytes) -> dict[str, object] | None:
 def recognise(data: bytes) -> Finding | None:
     """Return what INFO proves: the server's number among its JSON values, its version and its name."""
     told = _told(data)
-    if told is None:
-        return None
+    return None if told is None else _finding(told)
+
+
+def _finding(told: dict[str, object]) -> Finding:
     version, name = told.get("version"), told.get("server_name")
     shown = version if isinstance(version, str) and version else None
     named = name if isinstance(name, str) and name and name != told["server_id"] else None
@@ -40,10 +42,10 @@ def converse(asked: Asked) -> Conversation:
     if server.data and not b"INFO {".startswith(server.data[:6]):
         return None
     line = yield from server.until(b"\n")
-    found = None if line is None else recognise(line)
-    if line is None or found is None:
+    told = None if line is None else _told(line)
+    if told is None:
         return None
-    told = _told(line) or {}
+    found = _finding(told)
     if not asked.tls and (told.get("tls_required") is True or told.get("tls_available") is True):
         found = found._replace(tls=(yield from server.start_tls()))
     yield Say(farewell=True)

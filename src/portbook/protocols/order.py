@@ -5,6 +5,8 @@ What each protocol asks and understands is in the modules named after them.
 
 from __future__ import annotations
 
+from functools import cache, lru_cache
+
 from portbook.protocols.catalogue import protocols
 
 TYPE_CHECKING = False
@@ -43,6 +45,9 @@ ANYWHERE_UDP = ("domain", "snmp", "ntp", "sip", "stun", "coap", "tftp", "memcach
 ANYWHERE_INSIDE = ("http", "sip", "domain", "ldap", "mqtt")
 """The same inside TLS."""
 
+_PORTS = 1024
+"""So many ports' protocols are kept: they are looked up again and again while a port is identified."""
+
 INSIDE = {
     "http": ("https", (443, 8443, 9443, 4443, 6443, 10443, 5986, 2376, 8006)),
     "smtp": ("submissions", (465,)),
@@ -65,27 +70,32 @@ INSIDE = {
 and for those above 6000 the habits of products)."""
 
 
+@cache
 def named(name: str) -> Protocol | None:
     """Return the protocol of that name."""
     return next((one for one in protocols() if one.name == name), None)
 
 
-def at_home(port: int, transport: str = "tcp") -> list[Protocol]:
+@lru_cache(_PORTS)
+def at_home(port: int, transport: str = "tcp") -> tuple[Protocol, ...]:
     """Return the protocols whose port this is, without those that begin with TLS there."""
-    inside = inside_at_home(port) if transport == "tcp" else []
-    return [one for one in protocols() if port in one.ports and transport in one.transports and one not in inside]
+    inside = inside_at_home(port) if transport == "tcp" else ()
+    return tuple(
+        one for one in protocols() if port in one.ports and transport in one.transports and one not in inside
+    )
 
 
-def inside_at_home(port: int) -> list[Protocol]:
+@lru_cache(_PORTS)
+def inside_at_home(port: int) -> tuple[Protocol, ...]:
     """Return the protocols that stand inside TLS at this port."""
-    names = [name for name, (_, ports) in INSIDE.items() if port in ports]
-    return [one for one in map(named, names) if one is not None]
+    names = (name for name, (_, ports) in INSIDE.items() if port in ports)
+    return tuple(one for one in map(named, names) if one is not None)
 
 
 def questions(port: int) -> list[Protocol | None]:
     """Return the protocols to ask at first at a mute port of TCP, in order; None is TLS."""
     tls: list[Protocol | None] = [None] if inside_at_home(port) else []
-    home = at_home(port)
+    home = [one for one in at_home(port) if one.converse is not None]
     first = named(FIRST)
     return [*tls, *home, *([] if first is None or first in home else [first])]
 
@@ -138,15 +148,15 @@ def recognised(
     Several may fit: MongoDB and Tor answer a request of HTTP in HTTP. So what is proven comes before what only fits,
     and HTTP after all others.
     """
-    known = protocols() if order is None else order
-    fits = [
-        (one, found)
-        for one in known
-        if said and transport in one.transports and (found := one.recognise(said)) is not None
-    ]
+    fits = []
+    for one in protocols() if order is None else order:
+        if said and transport in one.transports and (found := one.recognise(said)) is not None:
+            if found.certain and found.service != FIRST:
+                return one, found
+            fits.append((one, found))
     return min(fits, key=lambda fit: (not fit[1].certain, fit[1].service == FIRST), default=None)
 
 
-def all_first(first: list[Protocol]) -> list[Protocol]:
+def all_first(first: Sequence[Protocol]) -> list[Protocol]:
     """Return every protocol, these first: the order in which recognisers are tried."""
     return [*first, *(one for one in protocols() if one not in first)]

@@ -8,36 +8,19 @@ from portbook.errors import N_
 from portbook.porttest import Finding
 from portbook.protocols.banner import lines, product
 from portbook.protocols.conversation import Asked, Conversation, Protocol, Reader, Say, text
+from portbook.protocols.mailboxes import PRODUCTS
 
 _PRODUCTS = (
-    ("dovecot", "Dovecot"),
-    ("cyrus", "Cyrus IMAP"),
-    ("courier", "Courier"),
     ("qpopper", "Qpopper"),
-    ("microsoft exchange", "Microsoft Exchange"),
     ("gnu pop3", "GNU Mailutils"),
-    ("gnu mailutils", "GNU Mailutils"),
-    ("zimbra", "Zimbra"),
-    ("kerio connect", "Kerio Connect"),
-    ("mdaemon", "MDaemon"),
-    ("mailenable", "MailEnable"),
-    ("communigate pro", "CommuniGate Pro"),
     ("lotus notes", "HCL Domino"),
-    ("domino", "HCL Domino"),
-    ("james", "Apache James"),
-    ("icewarp", "IceWarp"),
-    ("axigen", "Axigen"),
-    ("stalwart", "Stalwart"),
-    ("greenmail", "GreenMail"),
     ("inetsim", "INetSim"),
     ("teapop", "Teapop"),
     ("solid pop3", "Solid POP3 server"),
     ("gpop", "Google POP3"),
     ("xmail", "XMail"),
-    ("surgemail", "SurgeMail"),
-    ("twisted", "Twisted"),
     ("mailpit", "Mailpit"),
-    ("citadel", "Citadel"),
+    *PRODUCTS,
 )
 _WORD = re.compile(r"\bPOP-?3?\b|(?i:\bpop3)|<[^<>\s]{1,200}@[^<>\s]{0,200}>\s*$")
 _CODE = re.compile(r"-ERR \[(SYS/TEMP|SYS/PERM|IN-USE|LOGIN-DELAY|AUTH)\]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from portbook.porttest import Finding
-from portbook.protocols.conversation import Asked, Conversation, Protocol, Reader, Say, text
+from portbook.protocols.conversation import Asked, Conversation, Protocol, Reader, Say, in_uri, text
 from portbook.protocols.http import fields
 from portbook.protocols.software import software
 
@@ -29,7 +29,7 @@ def recognise(data: bytes) -> Finding | None:
 def converse(asked: Asked) -> Conversation:
     """Ask what the server can do."""
     server = Reader(asked.heard)
-    host = f"[{asked.host}]" if ":" in asked.host else asked.host
+    host = in_uri(asked.host)
     question = f"OPTIONS rtsp://{host}:{asked.port}/ RTSP/1.0\r\nCSeq: 1\r\nUser-Agent: portbook\r\n\r\n"
     head = yield from server.until(b"\r\n\r\n", question.encode("ascii", "replace"))
     yield Say(farewell=True)

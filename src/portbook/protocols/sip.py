@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from portbook.porttest import Finding
-from portbook.protocols.conversation import Asked, Conversation, Protocol, Reader, Say, datagram, text
+from portbook.protocols.conversation import Asked, Conversation, Protocol, Reader, Say, datagram, in_uri, text
 from portbook.protocols.http import fields
 from portbook.protocols.software import software
 
@@ -14,8 +14,8 @@ _STATUS = re.compile(rb"\s{0,8}SIP/2\.0 ([1-6]\d\d)(?: ([^\r\n]{0,200}))?\r?\n")
 
 def _request(asked: Asked) -> bytes:
     """Return an OPTIONS that names nobody; with rport the answer comes to where it came from."""
-    host = f"[{asked.host}]" if ":" in asked.host else asked.host
-    own = f"[{asked.own_ip}]" if ":" in asked.own_ip else asked.own_ip or "portbook.invalid"
+    host = in_uri(asked.host)
+    own = in_uri(asked.own_ip) or "portbook.invalid"
     mark = asked.numbers[:12].hex()
     transport = "TLS" if asked.tls else asked.transport.upper()
     return (

@@ -79,7 +79,7 @@ def _of_1(message: bytes) -> Finding | None:
     words = message[32]
     if words != 17 or len(message) < 69:
         return found
-    unicode = message[10 + 1] & 0x80
+    unicode = message[11] & 0x80
     key = message[66]
     told = message[69 + key : 69 + int.from_bytes(message[67:69], "little")]
     capabilities = int.from_bytes(message[52:56], "little")

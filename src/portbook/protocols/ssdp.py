@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from portbook.porttest import Finding
-from portbook.protocols.conversation import Asked, Conversation, Protocol, datagram
+from portbook.protocols.conversation import Asked, Conversation, Protocol, datagram, in_uri
 from portbook.protocols.http import fields
 from portbook.protocols.software import software
 
@@ -29,7 +29,7 @@ def recognise(data: bytes) -> Finding | None:
 def converse(asked: Asked) -> Conversation:
     """Ask for its root devices (section 1.3.2, unicast)."""
     question = (
-        f"M-SEARCH * HTTP/1.1\r\nHOST: {asked.ip if ':' not in asked.ip else f'[{asked.ip}]'}:{asked.port}\r\n"
+        f"M-SEARCH * HTTP/1.1\r\nHOST: {in_uri(asked.ip)}:{asked.port}\r\n"
         'MAN: "ssdp:discover"\r\nMX: 1\r\nST: upnp:rootdevice\r\nUSER-AGENT: portbook\r\n\r\n'
     )
     answer = yield from datagram(question.encode("ascii", "replace"), lambda data: recognise(data) is not None)

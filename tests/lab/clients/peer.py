@@ -28,6 +28,15 @@ class Peer:
             raise TimeoutError
         return data
 
+    def getsockname(self) -> tuple[str, int]:
+        return "192.0.2.1", 50000
+
+    def getpeername(self) -> tuple[str, int]:
+        return "192.0.2.2", 80
+
+    def settimeout(self, seconds: float) -> None:
+        assert seconds > 0
+
 
 def dialogue(answer: Callable[[bytes], bytes], kind: socket.SocketKind = socket.SOCK_DGRAM) -> Dialogue:
     """Return a conversation with a peer that answers so."""

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from portbook.lab.programs import client_argv
-from portbook.lab.scenario import KINDS, ClientPlan, Scenario, ServicePlan, Step
+from portbook.lab.scenario import KINDS, ClientPlan, ServicePlan, Step
 from portbook.lab.servers.program import bracketed
-from tests.lab.conftest import Lab, eventually
+from tests.lab.conftest import Lab, Raise, eventually
 from tests.lab.plans import two_hosts
 
 from .kernel import processes, waiting
@@ -18,7 +17,6 @@ from .kernel import processes, waiting
 if TYPE_CHECKING:
     from portbook.lab.servers.program import Candidate
 
-Raise = Callable[[str | Scenario], Lab]
 NAME, PORT, LOW_PORT, MANY = "it", 31025, 99, 12
 ADDRESSES = ("192.0.2.2", "2001:db8:2::2")
 EVERYWHERE = ("0.0.0.0", "[::]")

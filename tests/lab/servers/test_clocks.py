@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 
 import pytest
 
-from portbook.lab.scenario import Scenario, ServicePlan
-from portbook.lab.servers.program import Candidate
-from tests.lab.conftest import Lab
+from portbook.lab.scenario import ServicePlan
+from portbook.lab.servers.program import Candidate, bracketed
+from tests.lab.conftest import Raise
 from tests.lab.plans import two_hosts
 
 from .kernel import candidates, others, ports, processes, waiting
+from .talking import ADDRESSES
 
 ASK = """
 import socket, struct, sys
@@ -38,11 +38,11 @@ def plan(candidate: Candidate, address: str | None = None) -> ServicePlan:
 
 
 @pytest.mark.parametrize("candidate", candidates("ntp"))
-def test_it_tells_the_time(candidate: Candidate, lab: Callable[[str | Scenario], Lab]) -> None:
+def test_it_tells_the_time(candidate: Candidate, lab: Raise) -> None:
     up = lab(two_hosts(plan(candidate)))
     assert up.services["time"].product == candidate.product
     assert up.services["time"].version
-    for address in ("192.0.2.2", "2001:db8:2::2"):
+    for address in ADDRESSES:
         done = up["client"].run(sys.executable, "-c", ASK, address, str(number_of(candidate)))
         assert done.returncode == 0, done.stderr
         leap, version, mode, stratum, origin, seconds = done.stdout.split()
@@ -51,17 +51,17 @@ def test_it_tells_the_time(candidate: Candidate, lab: Callable[[str | Scenario],
 
 
 @pytest.mark.parametrize("candidate", candidates("ntp"))
-def test_it_waits_on_one_address_when_planned(candidate: Candidate, lab: Callable[[str | Scenario], Lab]) -> None:
+def test_it_waits_on_one_address_when_planned(candidate: Candidate, lab: Raise) -> None:
     up = lab(two_hosts(plan(candidate)))
     assert ports(up["server"]) == {("udp", number_of(candidate))}
-    for address, endpoint in (("192.0.2.2", "192.0.2.2"), ("2001:db8:2::2", "[2001:db8:2::2]")):
+    for address in ADDRESSES:
         up = lab(two_hosts(plan(candidate, address)))
-        assert waiting(up["server"]) == {("udp", f"{endpoint}:{number_of(candidate)}")}
+        assert waiting(up["server"]) == {("udp", f"{bracketed(address)}:{number_of(candidate)}")}
 
 
 @others
 @pytest.mark.parametrize("candidate", candidates("ntp"))
-def test_it_has_no_right_to_set_the_clock(candidate: Candidate, lab: Callable[[str | Scenario], Lab]) -> None:
+def test_it_has_no_right_to_set_the_clock(candidate: Candidate, lab: Raise) -> None:
     up = lab(two_hosts(plan(candidate)))
     rights = up["server"].run("sh", "-c", "grep -H -e Name: -e CapPrm: /proc/[0-9]*/status").stdout.split()
     permitted = dict(zip(rights[1::4], (int(right, 16) for right in rights[3::4]), strict=True))

@@ -7,10 +7,10 @@ import sys
 import pytest
 
 from portbook.lab.servers.program import Candidate, installed
-from tests.lab.conftest import LabHost
+from tests.lab.conftest import LabHost, Raise
 
 from .kernel import candidates
-from .talking import ADDRESSES, PORT, Raise, converses, listens, raised
+from .talking import ADDRESSES, PORT, converses, listens, raised
 
 KINDS = ("mysql", "postgresql", "redis", "memcached")
 every = pytest.mark.parametrize(

@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from portbook.lab.servers.program import Candidate
+from tests.lab.conftest import Raise
 from tests.lab.plans import two_hosts
 
 from .kernel import candidates
-from .talking import ADDRESSES, APART, NAME, PORT, Raise, converses, listens, raised, service
+from .talking import ADDRESSES, APART, NAME, PORT, converses, listens, raised, service
 
 RDP = """
 import socket, ssl, sys

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from ipaddress import IPv4Address, ip_network
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from portbook.lab.programs import choose, client_argv
 from portbook.lab.scenario import ClientPlan, HostPlan, Scenario, ServicePlan
 from portbook.lab.servers.dhcp import LEASES, pool
 from portbook.lab.servers.program import Candidate, installed
-from tests.lab.conftest import Lab, LabHost, eventually
+from tests.lab.conftest import Lab, LabHost, Raise, eventually
 from tests.lab.plans import echo, two_hosts
 
 from .kernel import candidates, others, ports, processes
@@ -85,7 +84,7 @@ def check_lease(up: Lab, numbers: tuple[int, int]) -> str:
 
 
 @pytest.mark.parametrize("candidate", candidates("dhcp"))
-def test_a_newcomer_is_leased_an_address(candidate: Candidate, lab: Callable[[str | Scenario], Lab]) -> None:
+def test_a_newcomer_is_leased_an_address(candidate: Candidate, lab: Raise) -> None:
     if installed("dhclient") is None:
         pytest.skip("dhclient is not installed")
     before = machine()
@@ -101,7 +100,7 @@ def test_a_newcomer_is_leased_an_address(candidate: Candidate, lab: Callable[[st
 
 
 @pytest.mark.parametrize("candidate", candidates("dhcp-client"))
-def test_each_client_takes_what_it_is_leased(candidate: Candidate, lab: Callable[[str | Scenario], Lab]) -> None:
+def test_each_client_takes_what_it_is_leased(candidate: Candidate, lab: Raise) -> None:
     before = machine()
     numbers = numbers_of(candidate)
     up = lab(with_newcomer(None, candidate.name, numbers, forwards=True))
@@ -113,7 +112,7 @@ def test_each_client_takes_what_it_is_leased(candidate: Candidate, lab: Callable
 
 @others
 @pytest.mark.parametrize("candidate", candidates("dhcp"))
-def test_servers_are_nobody_of_rights(candidate: Candidate, lab: Callable[[str | Scenario], Lab]) -> None:
+def test_servers_are_nobody_of_rights(candidate: Candidate, lab: Raise) -> None:
     service = ServicePlan("leases", "server", "dhcp", 67, ("udp",), program=candidate.name)
     up = lab(two_hosts(service))
     assert ports(up["server"]) == {("udp", 67)}

@@ -12,10 +12,11 @@ import pytest
 from portbook.lab.ftp_files import LARGE, SMALL, files
 from portbook.lab.scenario import ClientPlan
 from portbook.lab.servers.program import Candidate
+from tests.lab.conftest import Raise
 from tests.lab.plans import two_hosts
 
 from .kernel import OWN, candidates, processes
-from .talking import ADDRESSES, NAME, PORT, Raise, listens, service
+from .talking import ADDRESSES, NAME, PORT, listens, service
 
 GREETINGS = {"vsftpd": "vsFTPd {}", "proftpd": "ProFTPD", "pure-ftpd": "Pure-FTPd", "python": "portbook lab"}
 # What stays root's: that which listens, and of Pure-FTPd the part that opens port 20.

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from portbook.lab.programs import client_argv
-from portbook.lab.scenario import ClientPlan, Scenario, ServicePlan
+from portbook.lab.scenario import ClientPlan, ServicePlan
 from portbook.lab.servers.management import MESSAGES
-from portbook.lab.servers.program import Candidate, installed
-from tests.lab.conftest import Lab, LabHost, eventually
+from portbook.lab.servers.program import Candidate, bracketed, installed
+from tests.lab.conftest import LabHost, Raise, eventually
 from tests.lab.plans import two_hosts
 
 from .kernel import candidates, others, processes, waiting
+from .talking import ADDRESSES
 
 SNMP, SYSLOG = 31161, 31514
-ADDRESSES = ("192.0.2.2", "2001:db8:2::2")
 SYS_DESCR, SYS_NAME = "1.3.6.1.2.1.1.1.0", "1.3.6.1.2.1.1.5.0"
 VERSION_TAG = "1.3.6.1.4.1.2021.100.2.0"
 
@@ -33,7 +32,7 @@ def snmp(folder: Path, host: LabHost, program: str, address: str, *what: str, co
     """Return what a program of Net-SNMP says, be it an error; what it keeps is in a folder."""
     if installed(program) is None:
         pytest.skip(f"{program} is not installed")
-    agent = f"udp6:[{address}]:{SNMP}" if ":" in address else f"udp:{address}:{SNMP}"
+    agent = f"{'udp6' if ':' in address else 'udp'}:{bracketed(address)}:{SNMP}"
     environ = ("env", f"SNMP_PERSISTENT_DIR={folder}", f"SNMPCONFPATH={folder}")
     options = ("-v2c", "-c", community, "-m", "", "-Oqv", "-r", "1", "-t", "1")
     done = host.run(*environ, program, *options, agent, *what)
@@ -45,9 +44,7 @@ def keeps(file: Path, text: str) -> bool:
 
 
 @pytest.mark.parametrize("candidate", candidates("snmp"))
-def test_the_agent_tells_of_its_host(
-    candidate: Candidate, lab: Callable[[str | Scenario], Lab], tmp_path: Path
-) -> None:
+def test_the_agent_tells_of_its_host(candidate: Candidate, lab: Raise, tmp_path: Path) -> None:
     up = lab(two_hosts(plan("snmp", candidate)))
     client, state = up["client"], up.services["it"]
     assert state.product == candidate.product
@@ -65,7 +62,7 @@ def test_the_agent_tells_of_its_host(
 
 
 @pytest.mark.parametrize("candidate", candidates("syslog"))
-def test_what_is_reported_is_kept(candidate: Candidate, lab: Callable[[str | Scenario], Lab]) -> None:
+def test_what_is_reported_is_kept(candidate: Candidate, lab: Raise) -> None:
     up = lab(two_hosts(plan("syslog", candidate)))
     assert up.services["it"].product == candidate.product
     assert up.services["it"].version
@@ -85,7 +82,7 @@ def test_what_is_reported_is_kept(candidate: Candidate, lab: Callable[[str | Sce
         assert eventually(partial(keeps, file, f" {own} portbook-lab "))
 
 
-def test_a_closed_port_takes_no_reports(lab: Callable[[str | Scenario], Lab]) -> None:
+def test_a_closed_port_takes_no_reports(lab: Raise) -> None:
     up = lab(two_hosts())
     tell = ClientPlan("client", "syslog", "server", SYSLOG, "udp", hold=False)
     for address in ADDRESSES:
@@ -102,14 +99,12 @@ def test_a_closed_port_takes_no_reports(lab: Callable[[str | Scenario], Lab]) ->
         for one in candidates(kind)
     ],
 )
-def test_they_are_nobody_of_rights_and_wait_where_planned(
-    kind: str, candidate: Candidate, lab: Callable[[str | Scenario], Lab]
-) -> None:
+def test_they_are_nobody_of_rights_and_wait_where_planned(kind: str, candidate: Candidate, lab: Raise) -> None:
     port = SNMP if kind == "snmp" else SYSLOG
     up = lab(two_hosts(plan(kind, candidate)))
     assert waiting(up["server"]) == {("udp", f"0.0.0.0:{port}"), ("udp", f"[::]:{port}")}
     assert processes(up["server"])
     assert 0 not in {uid for uid, _ in processes(up["server"])}
-    for address, endpoint in zip(ADDRESSES, ("192.0.2.2", "[2001:db8:2::2]"), strict=True):
+    for address in ADDRESSES:
         up = lab(two_hosts(plan(kind, candidate, address)))
-        assert waiting(up["server"]) == {("udp", f"{endpoint}:{port}")}
+        assert waiting(up["server"]) == {("udp", f"{bracketed(address)}:{port}")}

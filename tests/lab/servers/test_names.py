@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from portbook.lab.programs import client_argv
-from portbook.lab.scenario import KINDS, ClientPlan, Scenario, ServicePlan
+from portbook.lab.scenario import KINDS, ClientPlan, ServicePlan
 from portbook.lab.servers.names import records
-from portbook.lab.servers.program import Candidate, installed
-from tests.lab.conftest import Lab, LabHost
+from portbook.lab.servers.program import Candidate, bracketed, installed
+from tests.lab.conftest import LabHost, Raise
 from tests.lab.plans import two_hosts
 
 from .kernel import candidates, others, ports, processes, waiting
+from .talking import ADDRESSES
 
 PORT = 31053
-ADDRESSES = ("192.0.2.2", "2001:db8:2::2")
 TOLD = {"BIND": "", "Unbound": "unbound ", "dnsmasq": "dnsmasq-", "NSD": "NSD "}
 """What stands before the version where a server tells it."""
 
@@ -37,7 +36,7 @@ def dig(host: LabHost, address: str, *question: str, port: int = PORT) -> str:
 
 
 @pytest.mark.parametrize("candidate", candidates("dns"))
-def test_it_knows_the_hosts_of_its_lab(candidate: Candidate, lab: Callable[[str | Scenario], Lab]) -> None:
+def test_it_knows_the_hosts_of_its_lab(candidate: Candidate, lab: Raise) -> None:
     up = lab(two_hosts(plan(candidate)))
     assert up.services["names"].product == candidate.product
     for address in ADDRESSES:
@@ -53,7 +52,7 @@ def test_it_knows_the_hosts_of_its_lab(candidate: Candidate, lab: Callable[[str 
 
 
 @pytest.mark.parametrize("candidate", candidates("dns"))
-def test_it_tells_what_it_is(candidate: Candidate, lab: Callable[[str | Scenario], Lab]) -> None:
+def test_it_tells_what_it_is(candidate: Candidate, lab: Raise) -> None:
     up = lab(two_hosts(plan(candidate)))
     wanted = TOLD[candidate.product] + up.services["names"].version
     for address in ADDRESSES:
@@ -66,7 +65,7 @@ def test_it_tells_what_it_is(candidate: Candidate, lab: Callable[[str | Scenario
 
 
 @pytest.mark.parametrize("candidate", candidates("dns"))
-def test_many_streams_stay_open(candidate: Candidate, lab: Callable[[str | Scenario], Lab]) -> None:
+def test_many_streams_stay_open(candidate: Candidate, lab: Raise) -> None:
     clients = (ClientPlan("client", "dns", "server", PORT, count=40),)
     up = lab(replace(two_hosts(plan(candidate)), clients=clients))
     open_ones = up["server"].run("ss", "-Htn", "state", "established", f"sport = :{PORT}").stdout.splitlines()
@@ -75,9 +74,7 @@ def test_many_streams_stay_open(candidate: Candidate, lab: Callable[[str | Scena
 
 @others
 @pytest.mark.parametrize("candidate", candidates("dns"))
-def test_it_is_nobody_of_rights_and_waits_on_its_port_alone(
-    candidate: Candidate, lab: Callable[[str | Scenario], Lab]
-) -> None:
+def test_it_is_nobody_of_rights_and_waits_on_its_port_alone(candidate: Candidate, lab: Raise) -> None:
     up = lab(two_hosts(plan(candidate, 53)))
     assert ports(up["server"]) == {("udp", 53), ("tcp", 53)}
     assert {endpoint.startswith("[") for _, endpoint in waiting(up["server"])} == {True, False}
@@ -87,11 +84,9 @@ def test_it_is_nobody_of_rights_and_waits_on_its_port_alone(
 
 @pytest.mark.parametrize("address", ADDRESSES)
 @pytest.mark.parametrize("candidate", candidates("dns"))
-def test_it_waits_on_one_address_when_planned(
-    candidate: Candidate, address: str, lab: Callable[[str | Scenario], Lab]
-) -> None:
+def test_it_waits_on_one_address_when_planned(candidate: Candidate, address: str, lab: Raise) -> None:
     up = lab(two_hosts(plan(candidate, PORT, address)))
-    endpoint = f"[{address}]:{PORT}" if ":" in address else f"{address}:{PORT}"
+    endpoint = f"{bracketed(address)}:{PORT}"
     assert waiting(up["server"]) == {("udp", endpoint), ("tcp", endpoint)}
     assert dig(up["client"], address, "+short", "server.lab", "A") == "192.0.2.2"
 

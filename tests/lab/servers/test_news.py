@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 
 import pytest
 
-from portbook.lab.scenario import Scenario
 from portbook.lab.servers.program import Candidate
-from tests.lab.conftest import Lab
+from tests.lab.conftest import Raise
 
 from .kernel import candidates, others
 from .talking import ADDRESSES, PORT, converses, listens, raised
-
-Raise = Callable[[str | Scenario], Lab]
 
 READ = """
 import socket, sys

@@ -11,11 +11,11 @@ import pytest
 from portbook.lab.programs import client_argv
 from portbook.lab.scenario import ClientPlan
 from portbook.lab.servers.program import Candidate, installed
-from tests.lab.conftest import Lab, eventually
+from tests.lab.conftest import Lab, Raise, eventually
 from tests.lab.plans import two_hosts
 
 from .kernel import candidates, others, processes
-from .talking import ADDRESSES, MANY, NAME, PORT, Raise, listens, raised, service
+from .talking import ADDRESSES, MANY, NAME, PORT, listens, raised, service
 
 every = pytest.mark.parametrize(
     ("kind", "candidate"),
@@ -55,16 +55,8 @@ def test_ssh_is_turned_away(candidate: Candidate, lab: Raise) -> None:
     up = lab(two_hosts(service("ssh", candidate)))
     state = up.services[NAME]
     assert (state.program, state.product) == (candidate.name, candidate.product)
-    quiet = (
-        "-F",
-        "none",
-        "-o",
-        "StrictHostKeyChecking=no",
-        "-o",
-        "UserKnownHostsFile=/dev/null",
-        "-o",
-        "BatchMode=yes",
-    )
+    settings = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes")
+    quiet = ("-F", "none", *(word for one in settings for word in ("-o", one)))
     for address in ADDRESSES:
         for user in ("root", "nobody"):
             done = up["client"].run("ssh", "-v", *quiet, "-p", str(PORT), f"{user}@{address}", "id", timeout=20)

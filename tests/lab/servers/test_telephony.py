@@ -7,9 +7,10 @@ import sys
 import pytest
 
 from portbook.lab.servers.program import Candidate
+from tests.lab.conftest import Raise
 
 from .kernel import candidates
-from .talking import ADDRESSES, APART, NAME, PORT, Raise, converses, listens, raised
+from .talking import ADDRESSES, APART, NAME, PORT, converses, listens, raised
 
 ASK = """
 import socket, sys

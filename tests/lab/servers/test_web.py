@@ -8,9 +8,10 @@ import sys
 import pytest
 
 from portbook.lab.servers.program import Candidate
+from tests.lab.conftest import Raise
 
 from .kernel import OWN, candidates, others
-from .talking import ADDRESSES, APART, EVERYWHERE, NAME, PORT, Raise, converses, listens, raised
+from .talking import ADDRESSES, APART, EVERYWHERE, NAME, PORT, converses, listens, raised
 
 KINDS = ("http", "https")
 TOKENS = {"nginx": "nginx/{}", "apache2": "Apache/{} (Debian)", "lighttpd": "lighttpd/{}", "python": NAME}

@@ -72,7 +72,7 @@ def redis(dialogue: Dialogue) -> str | None:
         raise NotSpoken("this is no Redis")
     dialogue.say(b"*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n")
     head = dialogue.line()
-    if not head.startswith(b"$") or not head[1:].isdigit():
+    if not head.startswith(b"$") or not head[1:].isdigit() or len(head) > 1 + len(str(MOST)):
         raise NotSpoken(f"no text: {head[:80]!r}")
     lines = dialogue.exactly(int(head[1:]) + 2).splitlines()
     told = dict(line.split(b":", 1) for line in lines if b":" in line)

@@ -7,17 +7,22 @@ real conversation with it, and returns what the server calls itself, None where 
 from __future__ import annotations
 
 import errno
-import socket
+from contextlib import suppress
 from dataclasses import dataclass, field
+
+from portbook.endpoint import Endpoint
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import socket
+    from collections.abc import Callable, Iterable
 
     Exchange = Callable[["Dialogue"], str | None]
 
 MOST = 65536
 """What is read of one answer at most."""
+
+_REFUSAL_SECONDS = 0.2
 
 
 class NotSpoken(OSError):
@@ -40,30 +45,23 @@ class Dialogue:
     others: list[socket.socket] = field(default_factory=list)
 
     @property
-    def server(self) -> tuple[str, int]:
-        """The server's address and port."""
-        address, port = self.connection.getpeername()[:2]
-        return address, port
-
-    @property
-    def authority(self) -> str:
-        """The server's address and port as a URI has them (RFC 3986, section 3.2)."""
-        address, port = self.server
-        return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    def server(self) -> Endpoint:
+        """The server's address and port; as text they are those of a URI (RFC 3986, section 3.2)."""
+        return Endpoint(*self.connection.getpeername()[:2])
 
     def say(self, data: bytes) -> None:
         """Send it all."""
         self.connection.sendall(data)
 
     def hear(self) -> bytes:
-        """Return what comes next: of TCP what there is, of UDP a datagram."""
-        if self.came:
-            data, self.came = self.came, b""
-            return data
-        data = self.connection.recv(MOST)
-        if not data and self.connection.type == socket.SOCK_STREAM:
-            raise NotSpoken("the server ended in the middle")
-        return data
+        """Return the next datagram."""
+        return self.connection.recv(MOST)
+
+    def heed_refusal(self) -> None:
+        """Wait a moment where nobody answers: a closed port of UDP is told by ICMP. Raises OSError for one."""
+        self.connection.settimeout(_REFUSAL_SECONDS)
+        with suppress(TimeoutError):
+            self.connection.recv(1)
 
     def exactly(self, length: int) -> bytes:
         """Return so many bytes of a stream."""
@@ -104,31 +102,41 @@ class Dialogue:
         if not code.isdigit():
             raise NotSpoken(f"not a reply: {line[:80]!r}")
         lines = [line]
-        while line[:3] != code or line[3:4] == b"-":
-            line = self.line()
-            lines.append(line)
+        if line[3:4] == b"-":
+            lines += self.lines_until(lambda later: later[:3] == code and later[3:4] != b"-")
         return code, [one.removeprefix(code)[one.startswith(code) :].decode("utf-8", "replace") for one in lines]
 
     def block(self) -> list[bytes]:
         """Return the lines up to one that is a dot alone (RFC 3977, section 3.1.1; RFC 1939, section 3)."""
-        lines: list[bytes] = []
-        length = 0
-        while (line := self.line()) != b".":
-            lines.append(line.removeprefix(b"."))
-            length += len(line) + 1
+        return [line.removeprefix(b".") for line in self.lines_until(lambda line: line == b".")[:-1]]
+
+    def lines_until(self, is_last: Callable[[bytes], bool]) -> list[bytes]:
+        """Return the lines up to the last one, and with it."""
+        lines = [self.line()]
+        length = len(lines[0])
+        while not is_last(lines[-1]):
+            lines.append(self.line())
+            length += len(lines[-1]) + 1
             if length > MOST:
                 raise NotSpoken("the server says too much")
         return lines
+
+    def body(self, fields: dict[bytes, bytes]) -> bytes:
+        """Return the body of a message of HTTP or SIP, which is as long as its header says, else empty."""
+        length = fields.get(b"content-length", b"")
+        if len(length) > len(str(MOST)):
+            raise NotSpoken("the server says too much")
+        return self.exactly(int(length) if length.isdigit() else 0)
 
     def start_tls(self) -> None:
         """Put TLS on the connection (RFC 8446); the certificate is the server's own, so it is not verified."""
         import ssl
 
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         try:
-            self.connection = context.wrap_socket(self.connection, server_hostname=self.server[0])
+            self.connection = context.wrap_socket(self.connection, server_hostname=self.server.ip)
         except ssl.SSLError as error:
             raise NotSpoken(f"no TLS: {error.reason}") from error
 
@@ -139,8 +147,26 @@ class Dialogue:
     def _until(self, end: Callable[[bytes], int | None]) -> bytes:
         while (length := end(self.came)) is None:
             data = self.connection.recv(4096)
-            if not data or len(self.came) > MOST:
+            if not data:
                 raise NotSpoken("the server ended in the middle")
+            if len(self.came) > MOST:
+                raise NotSpoken("the server says too much")
             self.came += data
         data, self.came = self.came[:length], self.came[length:]
         return data
+
+
+def inside_tls(exchange: Exchange) -> Exchange:
+    """Return the same conversation with TLS from the first byte."""
+
+    def secured(dialogue: Dialogue) -> str | None:
+        dialogue.start_tls()
+        return exchange(dialogue)
+
+    return secured
+
+
+def header_fields(lines: Iterable[bytes]) -> dict[bytes, bytes]:
+    """Return the fields of a header by their names in lower case (RFC 9112, section 5; RFC 3261, section 7.3.1)."""
+    pairs = (line.partition(b":") for line in lines)
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from contextlib import suppress
 
 from portbook.lab.clients.dialogue import NotSpoken
 
@@ -25,6 +24,4 @@ def sink(dialogue: Dialogue) -> None:
     """Send a word; nobody answers, but a closed UDP port would."""
     dialogue.say(_WORD)
     if dialogue.connection.type == socket.SOCK_DGRAM:
-        dialogue.connection.settimeout(0.2)
-        with suppress(TimeoutError):
-            dialogue.connection.recv(1)
+        dialogue.heed_refusal()

@@ -51,6 +51,6 @@ def ftp_active(dialogue: Dialogue) -> str | None:
         data, sender = waiting.accept()
     dialogue.others.append(data)
     data.settimeout(control.gettimeout())
-    if sender[0] != dialogue.server[0] or not data.recv(1):
+    if sender[0] != dialogue.server.ip or not data.recv(1):
         raise NotSpoken("no file comes by the data connection")
     return greeting

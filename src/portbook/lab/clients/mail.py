@@ -1,4 +1,4 @@
-"""Clients of mail servers: SMTP, POP3 and IMAP, over TLS too."""
+"""Clients of mail servers: SMTP, POP3 and IMAP."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ Subject: From one host to another
 
 It arrived.
 ."""
-_LINES = 10_000
-"""How many lines of one answer are read at most."""
 
 
 def smtp(dialogue: Dialogue) -> str | None:
@@ -36,32 +34,17 @@ def smtp(dialogue: Dialogue) -> str | None:
     return greeting
 
 
-def smtps(dialogue: Dialogue) -> str | None:
-    """The same inside TLS (RFC 8314, section 3.3)."""
-    dialogue.start_tls()
-    return smtp(dialogue)
-
-
 def pop3(dialogue: Dialogue) -> str | None:
     """Log in, and ask how much mail there is (RFC 1939). Returns the greeting."""
-    greeting = _status(dialogue)
-    for command in ("USER portbook", "PASS portbook"):
-        dialogue.say(f"{command}\r\n".encode())
-        _status(dialogue)
-    dialogue.say(b"STAT\r\n")
-    count = _status(dialogue).partition(" ")[0]
-    dialogue.say(b"LIST\r\n")
-    _status(dialogue)
+    greeting = _status(dialogue, None)
+    _status(dialogue, b"USER portbook")
+    _status(dialogue, b"PASS portbook")
+    count = _status(dialogue, b"STAT").partition(" ")[0]
+    _status(dialogue, b"LIST")
     listed = len(dialogue.block())
     if str(listed) != count:
         raise NotSpoken(f"{listed} messages are listed, not {count[:20]}")
     return greeting
-
-
-def pop3s(dialogue: Dialogue) -> str | None:
-    """The same inside TLS (RFC 8314, section 3.3)."""
-    dialogue.start_tls()
-    return pop3(dialogue)
 
 
 def imap(dialogue: Dialogue) -> str | None:
@@ -69,35 +52,34 @@ def imap(dialogue: Dialogue) -> str | None:
     greeting = dialogue.line()
     if not greeting.startswith(b"* OK"):
         raise NotSpoken("this is not IMAP")
-    for number, command in enumerate(("CAPABILITY", "LOGIN portbook portbook", "SELECT INBOX"), 1):
-        dialogue.say(f"a{number} {command}\r\n".encode())
-        _completed(dialogue, f"a{number}".encode())
+    _complete(dialogue, b"a1", b"CAPABILITY")
+    _complete(dialogue, b"a2", b"LOGIN portbook portbook")
+    _complete(dialogue, b"a3", b"SELECT INBOX")
     return _text(greeting.removeprefix(b"* OK"))
 
 
-def imaps(dialogue: Dialogue) -> str | None:
-    """The same inside TLS (RFC 8314, section 3.2)."""
-    dialogue.start_tls()
-    return imap(dialogue)
+def _status(dialogue: Dialogue, command: bytes | None) -> str:
+    """Send a command of POP3 where there is one, and return the text of the status (RFC 1939, section 3).
 
-
-def _status(dialogue: Dialogue) -> str:
-    """Return the text of a status indicator of POP3 (RFC 1939, section 3). Raises NotSpoken for what is not +OK."""
+    Raises NotSpoken where that is not +OK.
+    """
+    if command is not None:
+        dialogue.say(command + b"\r\n")
     line = dialogue.line()
     if not line.startswith(b"+OK"):
         raise NotSpoken("not the +OK that was expected")
     return line.removeprefix(b"+OK").strip().decode("utf-8", "replace")
 
 
-def _completed(dialogue: Dialogue, tag: bytes) -> None:
-    """Hear what comes up to the tagged OK (RFC 9051, section 2.2.2). Raises NotSpoken where it is NO or BAD."""
-    for _ in range(_LINES):
-        line = dialogue.line()
-        if line.startswith(tag + b" "):
-            if line.split(b" ", 2)[1] != b"OK":
-                break
-            return
-    raise NotSpoken(f"not the OK that was expected for {tag.decode()}")
+def _complete(dialogue: Dialogue, tag: bytes, command: bytes) -> None:
+    """Send a command of IMAP, and hear what comes up to its tag (RFC 9051, section 2.2.2).
+
+    Raises NotSpoken where it is NO or BAD.
+    """
+    dialogue.say(tag + b" " + command + b"\r\n")
+    *_, last = dialogue.lines_until(lambda line: line.startswith(tag + b" "))
+    if last.split(b" ", 2)[1] != b"OK":
+        raise NotSpoken(f"not the OK that was expected for {tag.decode()}")
 
 
 def _text(greeting: bytes) -> str:

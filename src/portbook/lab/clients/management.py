@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import UTC, datetime
 from os import getpid
 
@@ -20,7 +19,6 @@ _SYS_DESCR = b"\x2b\x06\x01\x02\x01\x01\x01\x00"
 
 _COMMUNITY = b"public"
 _USER_NOTICE = 1 * 8 + 5
-_WAIT = 0.2
 
 
 def snmp(dialogue: Dialogue) -> str:
@@ -55,9 +53,7 @@ def syslog(dialogue: Dialogue) -> None:
     # Version, then time, host, application, process, kind of message and structured data.
     text = f"<{_USER_NOTICE}>1 {now} {own} portbook-lab {getpid()} - - Here is {own}."
     dialogue.say(text.encode())
-    dialogue.connection.settimeout(_WAIT)
-    with suppress(TimeoutError):
-        dialogue.connection.recv(1)
+    dialogue.heed_refusal()
 
 
 def _element(tag: int, content: bytes) -> bytes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 import socket
 
-from portbook.lab.clients.dialogue import NotSpoken
+from portbook.endpoint import Endpoint
+from portbook.lab.clients.dialogue import NotSpoken, header_fields
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,16 +20,15 @@ _MOST_PROVISIONAL = 10
 
 def sip(dialogue: Dialogue) -> str | None:
     """Ask what the server can do (OPTIONS, RFC 3261, section 11). Returns the Server field."""
-    address, port = dialogue.connection.getsockname()[:2]
-    here = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    here = Endpoint(*dialogue.connection.getsockname()[:2])
     datagrams = dialogue.connection.type == socket.SOCK_DGRAM
     call = secrets.token_hex(8)
     lines = (
-        f"OPTIONS sip:{dialogue.authority} SIP/2.0",
+        f"OPTIONS sip:{dialogue.server} SIP/2.0",
         f"Via: SIP/2.0/{'UDP' if datagrams else 'TCP'} {here};rport;branch=z9hG4bK{call}",
         "Max-Forwards: 70",
         f"From: <sip:portbook@{here}>;tag={secrets.token_hex(4)}",
-        f"To: <sip:{dialogue.authority}>",
+        f"To: <sip:{dialogue.server}>",
         f"Call-ID: {call}",
         "CSeq: 1 OPTIONS",
         f"Contact: <sip:portbook@{here}>",
@@ -56,9 +56,7 @@ def _response(dialogue: Dialogue, datagrams: bool) -> tuple[bytes, dict[bytes, b
     status, *lines = head.split(b"\r\n")
     if not status.startswith(b"SIP/2.0 "):
         raise NotSpoken("this is not SIP")
-    pairs = [(name.strip().lower(), value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
-    fields = {_COMPACT.get(name, name): value for name, value in pairs}
-    length = fields.get(b"content-length", b"0")
+    fields = {_COMPACT.get(name, name): value for name, value in header_fields(lines).items()}
     if not datagrams:
-        dialogue.exactly(int(length) if length.isdigit() else 0)
+        dialogue.body(fields)
     return status, fields

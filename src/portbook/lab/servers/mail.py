@@ -26,6 +26,8 @@ Message-ID: <1@{host}>
 It was here before you came.
 """
 
+_PRIVATE = ("install", "-d", "-o", "nobody", "-g", "nogroup", "-m", "700")
+
 _POSTFIX_SERVICES = """\
 cleanup   unix n - n - 0 cleanup
 qmgr      unix n - n 300 1 qmgr
@@ -93,7 +95,7 @@ def _postfix(path: str, service: ServicePlan, folder: str) -> Program:
             (*own, "700", f"{folder}/data", *queue),
             (*own, "710", "-g", "postdrop", f"{folder}/queue/public"),
             (*own, "730", "-g", "postdrop", f"{folder}/queue/maildrop"),
-            ("install", "-d", "-o", "nobody", "-g", "nogroup", "-m", "700", f"{folder}/kept"),
+            (*_PRIVATE, f"{folder}/kept"),
         ),
     )
 
@@ -125,7 +127,6 @@ def _exim(path: str, service: ServicePlan, folder: str) -> Program:
         "begin transports\n"
         f"kept:\n  driver = appendfile\n  directory = {folder}/kept\n  maildir_format\n"
     )
-    private = ("install", "-d", "-o", "nobody", "-g", "nogroup", "-m", "700")
     return Program(
         (path, "-C", f"{folder}/exim.conf", "-bdf", "-q1h"),
         version(path, "-bV", pattern=r"Exim version ([\w.]+)"),
@@ -133,7 +134,7 @@ def _exim(path: str, service: ServicePlan, folder: str) -> Program:
         (
             certificate(service, folder),
             ("chown", "nobody:nogroup", f"{folder}/key.pem"),
-            (*private, f"{folder}/spool", f"{folder}/log", f"{folder}/kept"),
+            (*_PRIVATE, f"{folder}/spool", f"{folder}/log", f"{folder}/kept"),
         ),
     )
 
@@ -155,7 +156,7 @@ def _opensmtpd(path: str, service: ServicePlan, _folder: str) -> Program:
         (path, "-d", "-f", f"{place}/smtpd.conf"),
         version(path, "-h", pattern=r"OpenSMTPD ([\w.]+)"),
         (("smtpd.conf", text),),
-        (("install", "-d", "-o", "nobody", "-g", "nogroup", "-m", "700", f"{place}/kept"),),
+        ((*_PRIVATE, f"{place}/kept"),),
         empty=("/var/spool",),
         binds=((".", place),),
     )
@@ -227,7 +228,8 @@ _WITH_TLS = (
     Candidate("postfix", "Postfix", "postfix", _postfix, also=("openssl",), needs_users=True),
     Candidate("exim4", "Exim", "exim4-daemon-light", _exim, also=("openssl",), needs_users=True),
 )
-# OpenSMTPD before 7.3 has no TLS that works with OpenSSL 3: https://github.com/OpenSMTPD/OpenSMTPD/pull/1208.
+# Its TLS fails with OpenSSL 3 up to 6.8.0p2, which Debian 12 has, and works from 7.3.0p0 on, so it is run without:
+# https://github.com/OpenSMTPD/OpenSMTPD/issues/1171, mended by pull request 1208.
 SMTP = (*_WITH_TLS, Candidate("smtpd", "OpenSMTPD", "opensmtpd", _opensmtpd, needs_users=True))
 SMTPS = _WITH_TLS
 POP3 = (Candidate("dovecot", "Dovecot", "dovecot-pop3d", _dovecot, also=("openssl",), needs_users=True),)

@@ -15,8 +15,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from portbook.lab.servers.program import Program
 
-_PR_SET_KEEPCAPS, _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE = 8, 47, 2
-_CAPABILITY_VERSION_3, _CAP_NET_BIND_SERVICE = 0x20080522, 10
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_NET_BIND_SERVICE = 47, 2, 10
 
 
 def furnish(program: Program, folder: str) -> None:
@@ -36,17 +35,14 @@ def furnish(program: Program, folder: str) -> None:
         import pwd
 
         user = pwd.getpwnam(program.user)
-        libc = ctypes.CDLL(None, use_errno=True)
-        libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        namespaces.keep_rights()
         os.initgroups(user.pw_name, user.pw_gid)
         os.setresgid(user.pw_gid, user.pw_gid, user.pw_gid)
         os.setresuid(user.pw_uid, user.pw_uid, user.pw_uid)
         # The one right of root's that is left (capabilities(7)); as an ambient one it outlasts execve(2).
-        right = 1 << _CAP_NET_BIND_SERVICE
-        header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-        if libc.capset(header, (ctypes.c_uint32 * 6)(right, right, right, 0, 0, 0)) or libc.prctl(
-            _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_NET_BIND_SERVICE, 0, 0
-        ):
+        namespaces.set_rights(namespaces.LOW_PORTS, namespaces.LOW_PORTS)
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_RAISE, _CAP_NET_BIND_SERVICE, 0, 0):
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
 
