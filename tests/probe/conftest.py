@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from portbook.porttest import Finding
-from portbook.probe import identify
+from portbook.probe import identify, tls
 from portbook.probe.identify import Identification, Patience
 from portbook.probe.line import Line
 
@@ -58,3 +58,11 @@ def found_at(port: int, patience: Patience = HASTY, host: str = HOST) -> tuple[F
             return await identification.finding()
 
     return asyncio.run(bounded()), identification
+
+
+@pytest.fixture(autouse=True)
+def _roots_are_read_anew() -> Iterator[None]:
+    """Have each test trust the roots that it names, and none of the one before."""
+    tls.shared_context.cache_clear()
+    yield
+    tls.shared_context.cache_clear()

@@ -40,9 +40,7 @@ _MOST_LOOKS, _MOST_OVERRUN = 6, 12
 
 _BURST = 1000
 """So many ports at once may be more than a silent host, or what stands before it, lets through."""
-_LONG = 60.0
-_WAIT_FOR_SOCKET = 10.0
-
+_LONG, _WAIT_FOR_SOCKET = 60.0, 10.0
 _CONTROL_SECONDS = 1.5
 """For so long, which is two tries, what is open waits to learn whether everything is."""
 

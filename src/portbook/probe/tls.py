@@ -6,7 +6,9 @@ what is learned. Who moves the bytes is left to line.py.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import ip_address
+from time import monotonic
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -19,12 +21,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _CHUNK = 65536
+_ROOTS_KEPT = 600.0
+"""Seconds after which this host's roots are read again."""
 _MOST_NAMES = 100
 """Of a certificate are told; it may be for more."""
 
 
 class NoTls(Exception):
     """The server does not speak TLS, or no kind that this side can: the reason in OpenSSL's words."""
+
+
+@lru_cache(1)
+def shared_context(_: int) -> SSL.Context:
+    """Return what all sessions have in common: this host's roots take milliseconds to read, and a megabyte."""
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    # Old servers are to be recognised, not to be trusted with anything.
+    context.set_min_proto_version(SSL.TLS1_VERSION)
+    context.set_cipher_list(b"ALL:@SECLEVEL=0")
+    context.set_default_verify_paths()
+    return context
 
 
 class TlsClient:
@@ -38,14 +53,9 @@ class TlsClient:
         self.asked_for_certificate = False
         """Whether the server wanted this side's certificate (RFC 8446, section 4.3.2)."""
         self._trusted = True
-        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
-        # Old servers are to be recognised, not to be trusted with anything.
-        context.set_min_proto_version(SSL.TLS1_VERSION)
-        context.set_cipher_list(b"ALL:@SECLEVEL=0")
-        context.set_default_verify_paths()
-        context.set_verify(SSL.VERIFY_PEER, self._verified)
-        context.set_info_callback(self._watched)
-        self._connection = SSL.Connection(context, None)
+        self._connection = SSL.Connection(shared_context(int(monotonic() / _ROOTS_KEPT)), None)
+        self._connection.set_verify(SSL.VERIFY_PEER, self._verified)
+        self._connection.set_info_callback(self._watched)
         self._connection.set_connect_state()
         if alpn:
             self._connection.set_alpn_protos([name.encode() for name in alpn])
