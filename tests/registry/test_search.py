@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portbook.registry.lookup import open_registry
-from portbook.registry.search import search
+from portbook.registry.search import Index, search
 
 REGISTRY = open_registry(Path("/nonexistent"))
 
@@ -118,3 +119,10 @@ def test_operators_do_not_operate() -> None:
 def test_no_text_breaks_it(words: str, language: str) -> None:
     for service in search(REGISTRY, words, language, 20):
         assert 0 <= service.port <= 65535
+
+
+def test_an_index_answers_again_and_again_as_the_search_does() -> None:
+    with closing(Index(REGISTRY, "uk")) as index:
+        for words in ("пошта", "kafka", "", "пошта", "%"):
+            assert index.find(words) == search(REGISTRY, words, "uk")
+        assert len(index.find("server", 3)) == 3

@@ -11,17 +11,6 @@ if TYPE_CHECKING:
     from portbook.cli.context import Context
     from portbook.registry.lookup import Registry
 
-_HEADINGS = {
-    "purpose": N_("What it is for"),
-    "programs": N_("Programs"),
-    "begins": N_("How a conversation begins"),
-    "instead": N_("Take care"),
-}
-_RANGES = {
-    "system": N_("A System Port (RFC 6335: 0-1023), assigned by IANA with care; also called well-known."),
-    "user": N_("A User Port (RFC 6335: 1024-49151), assigned by IANA on request; also called registered."),
-    "dynamic": N_("A Dynamic Port (RFC 6335: 49152-65535), never assigned; also called private or ephemeral."),
-}
 _WIDEST = 100
 """Columns that a line of prose takes at most: longer ones are hard to read."""
 
@@ -34,7 +23,7 @@ def tell(ports: Sequence[int], registry: Registry, context: Context) -> None:
 
     from portbook.output.clean import clean
     from portbook.output.terminal import coloured
-    from portbook.registry.about import abouts
+    from portbook.registry.about import HEADINGS, abouts
 
     paint = coloured(context.color, context.stdout)
     console = Console(
@@ -50,7 +39,7 @@ def tell(ports: Sequence[int], registry: Registry, context: Context) -> None:
     for port in ports:
         if port not in stories:
             continue
-        for part, heading in _HEADINGS.items():
+        for part, heading in HEADINGS.items():
             console.print(Text(f"\n{context.gettext(heading)}", style="bold"), width=width)
             console.print(Padding(Text(getattr(stories[port], part)), (0, 0, 0, 2), expand=False), width=width)
     if len(ports) == 1:
@@ -66,9 +55,10 @@ def _settings(port: int, context: Context) -> Iterator[str]:
     """Yield what the standard's ranges and the settings of this host's kernel mean for the port."""
     from portbook.endpoint import port_range
     from portbook.host.settings import port_settings
+    from portbook.registry.about import RANGES
 
     settings = port_settings()
-    yield context.gettext(_RANGES[port_range(port)])
+    yield context.gettext(RANGES[port_range(port)])
     if port < settings.unprivileged_from:
         yield context.gettext("Only root, or a process with CAP_NET_BIND_SERVICE, may listen on it.")
     else:

@@ -33,6 +33,50 @@ MOST_WORDS = 32
 """How many words of a question are looked at: no sentence that somebody types has more that matter."""
 
 
+class Index:
+    """The registry and the texts of one language, to be asked again and again, by one thread at a time."""
+
+    def __init__(self, registry: Registry, language: str) -> None:
+        from sqlite3 import connect
+
+        self._registry = registry
+        self._assigned = list(every_line(registry.assignments))
+        self._lines = self._assigned + list(every_line(registry.unofficial))
+        self._stories = {ports[0]: [fields] for ports, fields in every_line(registry.main)}
+        self._database = connect(":memory:", check_same_thread=False)
+        self._database.execute(INDEX)
+        self._database.executemany(
+            "INSERT INTO documents (rowid, name, keywords, description, story) VALUES (?, ?, ?, ?, ?)",
+            _documents(registry, self._lines, self._stories, language),
+        )
+
+    def close(self) -> None:
+        """Give back the memory of the index."""
+        self._database.close()
+
+    def find(self, words: str, limit: int = 50) -> list[Service]:
+        """Return the services that these words describe, as `search` tells."""
+        matches: list[tuple[int, float]] = []
+        for question in _questions(words):
+            matches = matches or self._database.execute(MATCHES, (question,)).fetchall()
+        ranked = []
+        for place, score in matches:
+            ports, fields = self._lines[place]
+            main = any(story[2] == fields[2] for story in self._stories.get(ports[0], ()))
+            weight = MAIN_WEIGHT if main else UNOFFICIAL_WEIGHT if place >= len(self._assigned) else 1
+            # bm25 is the more negative the better.
+            ranked.append((score * weight, place))
+        found = dict.fromkeys(self._registry.named(" ".join(words.split())))
+        for _, place in sorted(ranked):
+            if len(found) >= limit:
+                break
+            ports, fields = self._lines[place]
+            story = self._stories.get(ports[0], ())
+            unofficial = place >= len(self._assigned)
+            found.update(dict.fromkeys(services_of(ports[0], [fields], story, unofficial=unofficial)))
+        return list(found)[:limit]
+
+
 def search(registry: Registry, words: str, language: str, limit: int = 50) -> list[Service]:
     """Return the services that these words describe, best first: one for each transport, `limit` at most.
 
@@ -40,40 +84,12 @@ def search(registry: Registry, words: str, language: str, limit: int = 50) -> li
     beginning of a word; where nothing has them all, their endings may differ, and at last any of them will do.
     The texts about the main ports are searched in this language. Any text is a valid question.
     """
-    questions = _questions(words)
-    if not questions or limit <= 0:
+    if not _questions(words) or limit <= 0:
         return []
     from contextlib import closing
-    from sqlite3 import connect
 
-    assigned = list(every_line(registry.assignments))
-    lines = assigned + list(every_line(registry.unofficial))
-    stories = {ports[0]: [fields] for ports, fields in every_line(registry.main)}
-    matches: list[tuple[int, float]] = []
-    with closing(connect(":memory:")) as database:
-        database.execute(INDEX)
-        database.executemany(
-            "INSERT INTO documents (rowid, name, keywords, description, story) VALUES (?, ?, ?, ?, ?)",
-            _documents(registry, lines, stories, language),
-        )
-        for question in questions:
-            matches = matches or database.execute(MATCHES, (question,)).fetchall()
-    ranked = []
-    for place, score in matches:
-        ports, fields = lines[place]
-        main = any(story[2] == fields[2] for story in stories.get(ports[0], ()))
-        weight = MAIN_WEIGHT if main else UNOFFICIAL_WEIGHT if place >= len(assigned) else 1
-        # bm25 is the more negative the better.
-        ranked.append((score * weight, place))
-    found = dict.fromkeys(registry.named(" ".join(words.split())))
-    for _, place in sorted(ranked):
-        if len(found) >= limit:
-            break
-        ports, fields = lines[place]
-        story = stories.get(ports[0], ())
-        unofficial = place >= len(assigned)
-        found.update(dict.fromkeys(services_of(ports[0], [fields], story, unofficial=unofficial)))
-    return list(found)[:limit]
+    with closing(Index(registry, language)) as index:
+        return index.find(words, limit)
 
 
 def _questions(words: str) -> list[str]:
