@@ -15,7 +15,7 @@ test: system lint types layers dead duplicates pytest
 	$(PYTHON) -m venv .venv
 
 .venv/ready: .venv/bin/python $(SOURCES)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[serve]'
 	@touch $@
 
 .venv/tested: .venv/ready

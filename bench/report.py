@@ -15,7 +15,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).parent
 PAGE = FOLDER.parent / "docs" / "performance.md"
-ORDER = ("startup", "quiet", "crowd", "growth", "twins", "where", "lab", "identify", "reach")
+ORDER = ("startup", "quiet", "crowd", "growth", "twins", "where", "lab", "identify", "reach", "serve")
 BEGIN, END = "<!-- results of bench/report.py: begin -->", "<!-- results of bench/report.py: end -->"
 
 

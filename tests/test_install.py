@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from portbook.registry.about import LANGUAGES
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -53,7 +55,11 @@ def test_the_wheel_holds_what_runs_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     for wanted in (
         "portbook/registry/iana.tsv",
-        "portbook/registry/about.uk.tsv",
+        *(f"portbook/registry/about.{language}.tsv" for language in LANGUAGES),
+        "portbook/locale/languages.tsv",
+        "portbook/web/static/learn.css",
+        "portbook/web/templates/learn.html",
+        "portbook/web/templates/pictures/pair.svg",
         "portbook/locale/fr/LC_MESSAGES/portbook.mo",
         "portbook/cli/completion/portbook.zsh",
         "portbook/py.typed",

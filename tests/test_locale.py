@@ -26,9 +26,27 @@ from portbook.errors import BadQuestion
 
 CATALOGUES = runpy.run_path(str(Path(__file__).parent.parent / "scripts" / "catalogues.py"))
 TRANSLATED = ("fr", "pt", "uk")
+ON_THE_PAGE = tuple(language for language in locale.page_languages() if language not in ("en", *TRANSLATED))
+EVERY = (*TRANSLATED, *ON_THE_PAGE)
+ENDS = (".", "。", "।")
+"""How a sentence ends."""
 ARGPARSE_IS_THE_ONE_TRANSLATED = sys.version_info[:2] == (3, 11)
 
-SAME_EVERYWHERE = {"ALPN", "TLS", "Community ID", "Cookie", "IPv4", "IPv6", "Inode", "RTT", "SCTP", "TCP", "UID"}
+SAME_EVERYWHERE = {
+    "ALPN",
+    "TLS",
+    "Community ID",
+    "Cookie",
+    "IPv4",
+    "IPv6",
+    "Inode",
+    "N",
+    "OpenID Connect",
+    "RTT",
+    "SCTP",
+    "TCP",
+    "UID",
+}
 SAME = {
     "fr": {
         *(
@@ -45,9 +63,11 @@ SAME = {
             "PORT",
             "Port",
         ),
+        *("Destination", "Pages", "Pause", "Port {port}", "Ports", "Signature", "Source", "Test", "Type", "Webhook"),
+        *("client", "port", "port {port}", "socket"),
         *("Retransmissions", "Service", "Transport", "{count} conversation", "{count} conversations"),
     },
-    "pt": {"Interface", "Local"},
+    "pt": {"Interface", "Local", "Tokens", "Webhook", "router", "socket"},
     "uk": set[str](),
 }
 """What is written alike in English: names that no language translates, and words that the languages share."""
@@ -68,20 +88,21 @@ METAVARS = (
 )
 KEPT = re.compile(
     rf"portbook (?:{'|'.join(VERBS)})(?: (?:--[a-z-]+(?: all)?|\{{\w+\}}|\d+))*"  # commands
+    r"|https?://\S+"  # addresses of pages
     r"|(?<![\w-])--?[a-z][a-z-]*"  # options
     r"|\w+_\w+"  # names of the kernel, the environment and argparse
     r"|~?(?:/\.?[a-z]+)+"  # paths
-    r"|[A-Z][A-Z0-9-]*[A-Z0-9]\b"  # standards, protocols, variables; the words for an argument too
-    r"|[0-9a-f]+(?:::?[0-9a-f]+)+"  # addresses
+    r"|\b[A-Z][A-Z0-9-]*[A-Z0-9]\b"  # standards, protocols, variables; the words for an argument too
+    r"|[0-9a-f]+(?:::?[0-9a-f]+)+|\d+(?:\.\d+){3}:\d+"  # addresses
     r"|:?\b\d+/[a-z]+|:?\b\d+(?:[.-]\d+)*"  # ports, ranges and other numbers
     r"|\b(?:auto|dccp|https|netlink|netstat|parquet|portbook|root|sctp|service,peer|ss|tcp|udp)\b"
 )
 """What a translation repeats as it is: what a reader types, and names."""
 
 
-def wanted() -> list[Message]:
+def wanted(language: str) -> list[Message]:
     """Return the messages that must be translated: argparse's too, for the version that they were taken from."""
-    every = [message for message in CATALOGUES["messages"]() if message.id]
+    every = [message for message in CATALOGUES["wanted_of"](language) if message.id]
     return [message for message in every if ARGPARSE_IS_THE_ONE_TRANSLATED or not is_argparse(message)]
 
 
@@ -118,12 +139,22 @@ def fields(text: str, percent: bool) -> Counter[str]:
 @pytest.fixture
 def compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Has the catalogues as they are now compiled, whatever was compiled before."""
-    for language in TRANSLATED:
+    for language in EVERY:
         target = tmp_path / language / "LC_MESSAGES" / "portbook.mo"
         target.parent.mkdir(parents=True)
         with target.open("wb") as file:
             write_mo(file, CATALOGUES["catalogue"](language))
     monkeypatch.setattr(locale, "FOLDER", str(tmp_path))
+
+
+def test_messages_of_a_template_are_found(tmp_path: Path) -> None:
+    source = tmp_path / "page.html"
+    source.write_text(
+        '<p title="{{ _("in an attribute") }}">{{ _("with {name}", name=who) }}</p>{% if _("asked") %}{% endif %}'
+        '{{ ngettext("one", "many", 3) }}{{ _(variable) }}{{ other("no message") }}'
+    )
+    found = set(CATALOGUES["messages_in_template"](source))
+    assert found == {"in an attribute", "with {name}", "asked", ("one", "many")}
 
 
 def test_messages_are_found_wherever_they_stand(tmp_path: Path) -> None:
@@ -137,12 +168,12 @@ def test_messages_are_found_wherever_they_stand(tmp_path: Path) -> None:
     assert set(CATALOGUES["messages_in"](source)) == {"in braces", ("one", "many"), "marked {name}"}
 
 
-@pytest.mark.parametrize("language", TRANSLATED)
+@pytest.mark.parametrize("language", EVERY)
 def test_every_message_is_translated(language: str) -> None:
-    assert CATALOGUES["lacking"](language, wanted()) == []
+    assert CATALOGUES["lacking"](language, wanted(language)) == []
 
 
-@pytest.mark.parametrize("language", TRANSLATED)
+@pytest.mark.parametrize("language", EVERY)
 def test_what_lacks_a_translation_is_found(language: str) -> None:
     found = Catalog()
     found.add("a sentence that portbook never says")
@@ -150,9 +181,9 @@ def test_what_lacks_a_translation_is_found(language: str) -> None:
     assert len(CATALOGUES["lacking"](language, found)) == 2
 
 
-@pytest.mark.parametrize("language", TRANSLATED)
+@pytest.mark.parametrize("language", EVERY)
 def test_nothing_is_translated_that_nobody_says(language: str) -> None:
-    said = {originals(message)[0] for message in wanted()}
+    said = {originals(message)[0] for message in wanted(language)}
     held = {
         originals(message)[0]
         for message, _, _ in translated(language)
@@ -161,7 +192,7 @@ def test_nothing_is_translated_that_nobody_says(language: str) -> None:
     assert held - said == set()
 
 
-@pytest.mark.parametrize("language", TRANSLATED)
+@pytest.mark.parametrize("language", EVERY)
 def test_the_catalogue_is_sound(language: str) -> None:
     path = Path(CATALOGUES["ROOT"]) / "src" / "portbook" / "locale" / language / "LC_MESSAGES" / "portbook.po"
     with path.open("rb") as file:
@@ -175,7 +206,7 @@ def test_the_catalogue_is_sound(language: str) -> None:
     assert not catalogue.obsolete
 
 
-@pytest.mark.parametrize("language", TRANSLATED)
+@pytest.mark.parametrize("language", EVERY)
 def test_fields_are_those_of_the_message(language: str) -> None:
     for message, original, form in translated(language):
         percent = is_argparse(message)
@@ -186,6 +217,12 @@ def test_fields_are_those_of_the_message(language: str) -> None:
 def test_only_names_and_shared_words_stay_english(language: str) -> None:
     same = {form for _, original, form in translated(language) if form == original}
     assert same == SAME_EVERYWHERE | SAME[language]
+
+
+@pytest.mark.parametrize("language", ON_THE_PAGE)
+def test_no_sentence_stays_english(language: str) -> None:
+    same = [form for _, original, form in translated(language) if form == original]
+    assert [form for form in same if len(re.findall(r"[a-z]{2,}", KEPT.sub("", form))) > 3] == []
 
 
 @pytest.mark.parametrize("language", TRANSLATED)
@@ -200,12 +237,12 @@ def test_what_a_reader_types_stays_as_it_is(language: str) -> None:
             assert len(kept) >= count, (token, form)
 
 
-@pytest.mark.parametrize("language", TRANSLATED)
+@pytest.mark.parametrize("language", EVERY)
 def test_a_translation_stands_where_its_message_stood(language: str) -> None:
     for message, original, form in translated(language):
         assert form.count("\n") == original.count("\n"), form
         assert form.endswith((" ", "\n")) == original.endswith((" ", "\n")), form
-        assert form.endswith(".") == original.endswith("."), form
+        assert form.endswith(ENDS) == original.endswith("."), form
         assert form == form.lstrip(" "), form
         assert "  " not in form
         if is_argparse(message) and original.strip() not in ("options", "positional arguments", "usage:"):
@@ -214,7 +251,7 @@ def test_a_translation_stands_where_its_message_stood(language: str) -> None:
 
 
 @pytest.mark.usefixtures("compiled")
-@pytest.mark.parametrize("language", TRANSLATED)
+@pytest.mark.parametrize("language", EVERY)
 def test_the_compiled_catalogue_speaks(language: str) -> None:
     spoken = locale.translations(language)
     for message in CATALOGUES["catalogue"](language):

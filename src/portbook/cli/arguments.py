@@ -16,7 +16,7 @@ from portbook.output import formats
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from typing import NoReturn
 
     from portbook.cli.context import Context
@@ -67,6 +67,14 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("-u", "--udp", action="store_true", help=_("UDP and UDP-Lite"))
         self.add_argument("-4", "--ipv4", action="store_true", help=_("IPv4"))
         self.add_argument("-6", "--ipv6", action="store_true", help=_("IPv6"))
+
+    def add_actions(self, actions: Mapping[str, str], action_parser: Callable[[str, Context], Parser]) -> None:
+        """Add a parser below this one for each action, which has its summary."""
+        _ = self.context.gettext
+        below = self.add_subparsers(title=_("actions"), metavar=_("ACTION"), parser_class=argparse.ArgumentParser)
+        for name, summary in actions.items():
+            parents = [action_parser(name, self.context)]
+            below.add_parser(name, parents=parents, help=_(summary), description=_(summary), add_help=False)
 
     def share(self, table: bool = True) -> None:
         """Add the options that all verbs have, and with `table` those of all that print one."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import ArgumentParser
 from contextlib import contextmanager, suppress
 
 from portbook.cli.arguments import Output, Parser, show
@@ -49,7 +48,7 @@ _EVENTS = {
 _OUTCOMES = {
     "answered": N_("answered"),
     "refused": N_("refused"),
-    "rejected": N_("rejected"),
+    "rejected": N_("rejected by a firewall"),
     "silent": N_("silence"),
     "no-source-port": N_("no source port left"),
     "not-spoken": N_("another protocol"),
@@ -61,10 +60,7 @@ def parser(context: Context) -> Parser:
     _ = context.gettext
     made = Parser("lab", VERBS["lab"], context)
     made.epilog = _("portbook lab ACTION --help tells more of one")
-    actions = made.add_subparsers(title=_("actions"), metavar=_("ACTION"), parser_class=ArgumentParser)
-    for name, summary in ACTIONS.items():
-        below = action_parser(name, context)
-        actions.add_parser(name, parents=[below], help=_(summary), description=_(summary), add_help=False)
+    made.add_actions(ACTIONS, action_parser)
     made.share(table=False)
     return made
 

@@ -10,6 +10,7 @@ VERBS = {
     "sockets": N_("every socket, with the flags of ss and netstat"),
     "talks": N_("who talks through a port: the conversations of this host now"),
     "test": N_("whether ports can be reached, and what really speaks there"),
+    "serve": N_("a page and an API that test a visitor's ports"),
     "lab": N_("real hosts on one machine: networks, servers and clients"),
 }
 """Each verb and what it answers."""

@@ -1,6 +1,7 @@
 """The languages that portbook speaks: which one a reader wants, and the catalogue of its messages.
 
-English is the language of the message ids, so it has no catalogue.
+English is the language of the message ids, so it has no catalogue. The page speaks more languages than the command
+line; which one a visitor reads is left to it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 LANGUAGES = ("en", "fr", "pt", "uk")
 FOLDER = os.path.dirname(__file__)
 _VARIABLES = ("LANGUAGE", "LC_ALL", "LC_MESSAGES", "LANG")
+
+
+def page_languages() -> dict[str, str]:
+    """Return the codes of the languages that the page speaks, with the direction of each: ltr or rtl."""
+    with open(f"{FOLDER}/languages.tsv", encoding="utf-8") as file:
+        rows = [line.rstrip("\n").split("\t") for line in file][1:]
+    return {code: direction for code, _, direction in rows}
 
 
 def choose(environ: Mapping[str, str], wanted: str | None = None) -> str:

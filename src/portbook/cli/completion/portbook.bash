@@ -6,13 +6,14 @@
 # See also: https://github.com/scop/bash-completion/blob/main/doc/configuration.md
 
 _shtab_portbook_lab_subparsers=(list up show exec capture cut restore down install)
-_shtab_portbook_subparsers=(what who sockets talks test lab)
+_shtab_portbook_subparsers=(what who sockets talks test serve lab)
 
 _shtab_portbook_what_option_strings=(--about --update --from --format -o --output --columns --sort --limit --where -n --numeric -r --resolve --lang --color --version -h --help)
 _shtab_portbook_who_option_strings=(-t --tcp -u --udp -4 --ipv4 -6 --ipv6 --netns --format -o --output --columns --sort --limit --where -n --numeric -r --resolve --lang --color --version -h --help)
 _shtab_portbook_sockets_option_strings=(-t --tcp -u --udp -4 --ipv4 -6 --ipv6 -w --raw -x --unix -S --sctp -l --listening -a --all -p --processes -e --extended -i --info -s --summary --state --netns --format -o --output --columns --sort --limit --where -n --numeric -r --resolve --lang --color --version -h --help)
 _shtab_portbook_talks_option_strings=(-t --tcp -u --udp -4 --ipv4 -6 --ipv6 -e --extended --by --watch --netns --format -o --output --columns --sort --limit --where -n --numeric -r --resolve --lang --color --version -h --help)
 _shtab_portbook_test_option_strings=(-f --file -p --ports --transport -4 --ipv4 -6 --ipv6 --no-identify --count --until --timeout --rate --resume --all --yes --format -o --output --columns --sort --limit --where -n --numeric -r --resolve --lang --color --version -h --help)
+_shtab_portbook_serve_option_strings=(--listen --mode --workers --config --lang --color --version -h --help)
 _shtab_portbook_lab_list_option_strings=(--format -o --output --columns --sort --limit --where -n --numeric -r --resolve --lang --color --version -h --help)
 _shtab_portbook_lab_up_option_strings=(--foreground --lab --lang --color --version -h --help)
 _shtab_portbook_lab_show_option_strings=(--listeners --counts --watch --lab --format -o --output --columns --sort --limit --where -n --numeric -r --resolve --lang --color --version -h --help)
@@ -72,6 +73,8 @@ _shtab_portbook_talks___color_choices=(auto always never)
 _shtab_portbook_test___until_choices=(open closed)
 _shtab_portbook_test___format_choices=(table json ndjson csv parquet)
 _shtab_portbook_test___color_choices=(auto always never)
+_shtab_portbook_serve___mode_choices=(local lan public)
+_shtab_portbook_serve___color_choices=(auto always never)
 _shtab_portbook_lab_list___format_choices=(table json ndjson csv parquet)
 _shtab_portbook_lab_list___color_choices=(auto always never)
 _shtab_portbook_lab_up___color_choices=(auto always never)
@@ -85,7 +88,7 @@ _shtab_portbook_lab_down___color_choices=(auto always never)
 _shtab_portbook_lab_install___color_choices=(auto always never)
 _shtab_portbook_lab_pos_0_choices=(list up show exec capture cut restore down install)
 _shtab_portbook_lab___color_choices=(auto always never)
-_shtab_portbook_pos_0_choices=(what who sockets talks test lab)
+_shtab_portbook_pos_0_choices=(what who sockets talks test serve lab)
 _shtab_portbook___completion_choices=(bash zsh fish)
 _shtab_portbook___color_choices=(auto always never)
 
@@ -183,6 +186,9 @@ _shtab_portbook_test___resolve_nargs=0
 _shtab_portbook_test___version_nargs=0
 _shtab_portbook_test__h_nargs=0
 _shtab_portbook_test___help_nargs=0
+_shtab_portbook_serve___version_nargs=0
+_shtab_portbook_serve__h_nargs=0
+_shtab_portbook_serve___help_nargs=0
 _shtab_portbook_lab_list__n_nargs=0
 _shtab_portbook_lab_list___numeric_nargs=0
 _shtab_portbook_lab_list__r_nargs=0

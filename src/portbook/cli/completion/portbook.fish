@@ -62,8 +62,8 @@ function _shtab_portbook_using
   test "$_shtab_portbook_cmdpath" = "$argv"
 end
 
-set -g _shtab_portbook_commands what who sockets talks test lab 'lab list' 'lab up' 'lab show' 'lab exec' 'lab capture' 'lab cut' 'lab restore' 'lab down' 'lab install'
-set -g _shtab_portbook_opts_with_value --by --color --columns --completion --count --file --format --from --lab --lang --limit --netns --output --ports --rate --resume --sort --state --timeout --transport --until --watch --where -f -o -p
+set -g _shtab_portbook_commands what who sockets talks test serve lab 'lab list' 'lab up' 'lab show' 'lab exec' 'lab capture' 'lab cut' 'lab restore' 'lab down' 'lab install'
+set -g _shtab_portbook_opts_with_value --by --color --columns --completion --config --count --file --format --from --lab --lang --limit --listen --mode --netns --output --ports --rate --resume --sort --state --timeout --transport --until --watch --where --workers -f -o -p
 
 complete -c portbook -e
 complete -c portbook -f
@@ -182,6 +182,15 @@ complete -c portbook -n '_shtab_portbook_using test' -l lang -x -d 'en, fr, pt o
 complete -c portbook -n '_shtab_portbook_using test' -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'
 complete -c portbook -n '_shtab_portbook_using test' -l version -d 'print the version, and which compiled parts run'
 complete -c portbook -n '_shtab_portbook_using test' -s h -l help -d 'print this help'
+complete -c portbook -n '_shtab_portbook_using; and test $_shtab_portbook_npos -eq 0' -a serve -d 'a page and an API that test a visitor'"'"'s ports'
+complete -c portbook -n '_shtab_portbook_using serve' -l listen -x -d 'where to listen (127.0.0.1:8080)'
+complete -c portbook -n '_shtab_portbook_using serve' -l mode -xka "local lan public" -d 'whose ports are tested: this host'"'"'s own, private networks'"'"', or the internet'"'"'s'
+complete -c portbook -n '_shtab_portbook_using serve' -l workers -x -d 'so many processes, which share a Valkey or Redis (1)'
+complete -c portbook -n '_shtab_portbook_using serve' -l config -x -d 'settings from a TOML file'
+complete -c portbook -n '_shtab_portbook_using serve' -l lang -x -d 'en, fr, pt or uk; else as LC_ALL and LANG say'
+complete -c portbook -n '_shtab_portbook_using serve' -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'
+complete -c portbook -n '_shtab_portbook_using serve' -l version -d 'print the version, and which compiled parts run'
+complete -c portbook -n '_shtab_portbook_using serve' -s h -l help -d 'print this help'
 complete -c portbook -n '_shtab_portbook_using; and test $_shtab_portbook_npos -eq 0' -a lab -d 'real hosts on one machine: networks, servers and clients'
 complete -c portbook -n '_shtab_portbook_using lab' -l lang -x -d 'en, fr, pt or uk; else as LC_ALL and LANG say'
 complete -c portbook -n '_shtab_portbook_using lab' -l color -xka "auto always never" -d 'colour in tables (auto: on a terminal)'

@@ -11,6 +11,7 @@
 _shtab_portbook_commands() {
   local _commands=(
     lab:'real hosts on one machine: networks, servers and clients'
+    serve:'a page and an API that test a visitor'"'"'s ports'
     sockets:'every socket, with the flags of ss and netstat'
     talks:'who talks through a port: the conversations of this host now'
     test:'whether ports can be reached, and what really speaks there'
@@ -183,6 +184,20 @@ _shtab_portbook_lab_up_options=(
 # guard to ensure default positional specs are added only once per session
 _shtab_portbook_lab_up_defaults_added=0
 
+_shtab_portbook_serve_options=(
+  "--listen[where to listen (127.0.0.1\:8080)]:ADDRESS:PORT:"
+  "--mode[whose ports are tested\: this host\'s own, private networks\', or the internet\'s]:mode:(local lan public)"
+  "--workers[so many processes, which share a Valkey or Redis (1)]:N:"
+  "--config[settings from a TOML file]:FILE:"
+  "--lang[en, fr, pt or uk\; else as LC_ALL and LANG say]:LANGUAGE:"
+  "--color[colour in tables (auto\: on a terminal)]:color:(auto always never)"
+  "--version[print the version, and which compiled parts run]"
+  {-h,--help}"[print this help]"
+)
+
+# guard to ensure default positional specs are added only once per session
+_shtab_portbook_serve_defaults_added=0
+
 _shtab_portbook_sockets_options=(
   {-t,--tcp}"[TCP]"
   {-u,--udp}"[UDP and UDP-Lite]"
@@ -342,6 +357,7 @@ _shtab_portbook() {
       curcontext="${curcontext%:*:*}:_shtab_portbook-$line[1]:"
       case $line[1] in
         lab) _shtab_portbook_lab ;;
+        serve) _arguments -C -s $_shtab_portbook_serve_options ;;
         sockets) _arguments -C -s $_shtab_portbook_sockets_options ;;
         talks) _arguments -C -s $_shtab_portbook_talks_options ;;
         test) _arguments -C -s $_shtab_portbook_test_options ;;
