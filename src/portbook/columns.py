@@ -11,6 +11,7 @@ from __future__ import annotations
 import socket
 from array import array
 from collections import namedtuple
+from functools import cache
 from typing import NamedTuple
 
 from portbook.errors import N_, BadQuestion
@@ -131,6 +132,12 @@ def pack_address(text: str) -> bytes:
         raise ValueError(text) from error
 
 
+@cache
+def _record(names: tuple[str, ...]) -> Any:
+    """Return the named tuple of these columns, which takes longer to make than to fill."""
+    return namedtuple("Row", names)
+
+
 class Table:
     """Rows of declared columns: one vector each, all of one length.
 
@@ -230,6 +237,6 @@ class Table:
 
     def __iter__(self) -> Iterator[Any]:
         """Yield each shown row as a named tuple of its columns."""
-        record = namedtuple("Row", [column.name for column in self.columns])  # type: ignore[misc]
+        record = _record(tuple(column.name for column in self.columns))
         for row in self.shown():
             yield record(*(vector[row] for vector in self.vectors))

@@ -12,9 +12,11 @@ import pytest
 
 from portbook.porttest import PortTest
 from portbook.probe import datagrams
-from portbook.probe.datagrams import port_test
+from portbook.probe.datagrams import Datagrams, SourcePorts, port_test
 from portbook.probe.targets import Target
+from portbook.protocols.conversation import Heard, Say
 from portbook.protocols.order import ANYWHERE_UDP
+from portbook.wire.error_queue import IP_RECVERR, SOL_IP
 
 HOST = "127.93.7.5"
 pytestmark = pytest.mark.usefixtures("hasty")
@@ -126,3 +128,35 @@ def test_who_never_answers_is_not_asked(port: int) -> None:
     test = result_of(port)
     assert (test.state, test.reason, test.attempts) == ("open|filtered", "not asked", 0)
     assert test.note is not None
+
+
+def test_an_error_that_another_socket_caused_says_nothing_of_this_one() -> None:
+    async def both() -> tuple[Heard, Heard]:
+        with socket.socket(type=socket.SOCK_DGRAM) as gone:
+            gone.bind(("127.93.7.6", 0))
+            closed = gone.getsockname()[1]
+        with answering(lambda _: b"here") as (port, _), socket.socket(type=socket.SOCK_DGRAM) as made:
+            made.setblocking(False)
+            made.setsockopt(SOL_IP, IP_RECVERR, 1)
+            line = Datagrams(made, (HOST, port), other_port=False)
+            # As where two have one source port: the error of what went elsewhere comes to this socket.
+            made.sendto(b"?", ("127.93.7.6", closed))
+            await asyncio.sleep(0.05)
+            answered = await line.take(Say(b"?"))
+            refused = await Datagrams(made, ("127.93.7.6", closed), other_port=False).take(Say(b"?"))
+        return answered, refused
+
+    answered, refused = asyncio.run(both())
+    assert answered.data == b"here"
+    assert refused.ended == "reset"
+
+
+def test_where_many_are_asked_each_question_has_a_port_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def bound(*_: object) -> str | None:
+        raise AssertionError("the port that others may have was taken")
+
+    monkeypatch.setattr(datagrams, "_bound", bound)
+    with answering(lambda _: b"", 67) as (port, heard):
+        test = asyncio.run(port_test(Target(HOST, HOST, HOST), port, True, SourcePorts(free=False)))
+    assert heard
+    assert (test.state, test.note) == ("open|filtered", datagrams._TAKEN)

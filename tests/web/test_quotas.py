@@ -94,7 +94,7 @@ def test_attempts_to_sign_in_are_counted_by_address_and_by_name() -> None:
 def test_a_name_of_any_length_takes_no_more_room_than_another() -> None:
     made = quotas()
     asyncio.run(made.attempt("8.8.8.8", "x" * 1_000_000 + "\udcff/\n"))
-    storage: Any = made._limiter.storage
+    storage: Any = made._shared.storage
     assert max(map(len, storage._counts)) < 200
 
 
@@ -114,7 +114,7 @@ def test_a_million_addresses_are_counted_in_bounded_memory() -> None:
 def test_a_flood_from_many_addresses_does_not_reset_the_count_of_all() -> None:
     async def flood() -> int:
         made = quotas(all="100/day", address="1/day", network="1/day")
-        made._limiter = SlidingWindowCounterRateLimiter(CountersHere(64))
+        made._shared = SlidingWindowCounterRateLimiter(CountersHere(64))
         let_in = 0
         for number in range(1000):
             try:

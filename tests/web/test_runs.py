@@ -14,6 +14,7 @@ from portbook.probe.reach import ALL_OPEN
 from portbook.web import runs as module
 from portbook.web.board import Board, LocalBoard
 from portbook.web.metrics import Metrics
+from portbook.web.refused import Refused
 from portbook.web.runs import CUT_OFF, LEFT, OUT_OF_TIME, Asked, Event, Runs, table_of
 from portbook.web.settings import Settings, read_settings
 from portbook.web.shared_board import SharedBoard
@@ -125,7 +126,7 @@ def test_one_test_of_an_address_at_a_time(playing: Playing) -> None:
         play.tell_all()
         await heard(runs, begun.run)
         await runs.end()
-        again = await runs.begin(ASKED)
+        again = await runs.begin(ASKED._replace(identify=False))
         assert again.run != begun.run
         play.answers.put_nowait(None)
         await heard(runs, again.run)
@@ -136,13 +137,35 @@ def test_one_test_of_an_address_at_a_time(playing: Playing) -> None:
 def test_an_equal_question_is_answered_from_memory_for_a_while(playing: Playing) -> None:
     async def work(runs: Runs, play: Played, board: Board) -> None:
         begun = await runs.begin(ASKED)
-        assert await runs.known(ASKED) == begun.run
+        assert await runs.begin(ASKED) == (begun.run, True)
         play.tell_all()
         await heard(runs, begun.run)
-        assert await runs.known(ASKED) == begun.run
-        assert await runs.known(ASKED._replace(identify=False)) is None
+        await runs.end()
+        assert await runs.begin(ASKED) == (begun.run, True)
+        other = await runs.begin(ASKED._replace(identify=False))
+        assert not other.joined
+        play.answers.put_nowait(None)
+        await heard(runs, other.run)
 
     playing(work, cached=60.0)
+
+
+def test_what_is_not_permitted_leaves_nothing_behind(playing: Playing) -> None:
+    async def refuse() -> None:
+        raise Refused(429, "no")
+
+    async def work(runs: Runs, play: Played, board: Board) -> None:
+        with pytest.raises(Refused):
+            await runs.begin(ASKED, permit=refuse)
+        assert runs.running == 0
+        begun = await runs.begin(ASKED)
+        assert not begun.joined
+        # Nobody asks for leave to read what is there.
+        assert await runs.begin(ASKED, permit=refuse) == (begun.run, True)
+        play.tell_all()
+        await heard(runs, begun.run)
+
+    playing(work)
 
 
 def test_a_test_that_nobody_reads_is_ended(playing: Playing, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,7 +178,6 @@ def test_a_test_that_nobody_reads_is_ended(playing: Playing, monkeypatch: pytest
         assert play.closed == 1
         last = (await heard(runs, begun.run))[-1]
         assert (last.over, last.note) == (True, LEFT)
-        assert await runs.known(ASKED) is None
         assert not (await runs.begin(ASKED)).joined
 
     playing(work)

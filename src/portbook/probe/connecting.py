@@ -173,11 +173,13 @@ def is_own(ip: str) -> bool:
     return True
 
 
-def queued_error(made: socket.socket) -> IcmpError | None:
-    """Return the ICMP error that waits in a socket's error queue, if one does."""
+def queued_error(made: socket.socket, sent_to: str | None = None) -> IcmpError | None:
+    """Return the ICMP error that waits in a socket's error queue, if one does; of what was `sent_to` that address."""
     try:
-        _, control, _, _ = made.recvmsg(1, 512, socket.MSG_ERRQUEUE)
+        _, control, _, address = made.recvmsg(1, 512, socket.MSG_ERRQUEUE)
     except OSError:
+        return None
+    if sent_to is not None and address and address[0].partition("%")[0] != sent_to.partition("%")[0]:
         return None
     for level, kind, data in control:
         found = icmp_error(level, kind, data)

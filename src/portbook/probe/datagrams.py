@@ -38,6 +38,8 @@ _ANSWER = 2.0
 _NEXT, _NEXT_HUNCH = 1.0, 0.25
 """Seconds until the next question: in a protocol that is at home, and in others."""
 _MOST = 65536
+_TRIES = 8
+"""To send a datagram, where errors of others come in between."""
 _ICMP, _ICMPV6 = (3, 3), (1, 4)
 """Type and code of port unreachable (RFC 792, RFC 4443)."""
 _NO_RIGHT = N_("the answer would come to a port that only root may listen on")
@@ -65,24 +67,23 @@ class Datagrams:
         """Take one step of a conversation."""
         if isinstance(step, StartTls) or self.refused is not None:
             return Heard(ended="reset")
-        loop = asyncio.get_running_loop()
         begun = monotonic()
-        if step.data:
-            try:
-                await loop.sock_sendto(self.made, step.data, self.target)
-            except OSError as error:
-                return self._failed(error)
-            self.sent = True
+        if step.data and not await self._send(step.data):
+            return Heard(ended="reset")
         if step.farewell:
             return Heard()
         while (left := begun + _ANSWER - monotonic()) > 0:
             try:
                 async with asyncio.timeout(left):
-                    data, sender = await loop.sock_recvfrom(self.made, _MOST)
+                    data, sender = await _received(self.made)
             except TimeoutError:
                 break
             except OSError as error:
-                return self._failed(error)
+                refused = queued_error(self.made, self.target[0])
+                if refused is None:
+                    continue  # it came for a socket beside this one, which has the same source port
+                self.code, self.refused = error.errno or 0, refused
+                return Heard(ended="reset")
             if sender[0] != self.target[0] or (sender[1] != self.target[1] and not self.other_port):
                 continue
             if self.round_trip is None:
@@ -94,21 +95,67 @@ class Datagrams:
             return Heard(data)
         return Heard(ended="silence")
 
-    def _failed(self, error: OSError) -> Heard:
-        self.code = error.errno or 0
-        self.refused = queued_error(self.made)
-        return Heard(ended="reset")
+    async def _send(self, data: bytes) -> bool:
+        """Send a datagram; return whether it went, `code` and `refused` tell why not."""
+        for _ in range(_TRIES):
+            if not self.sent:
+                # What waits before this question was sent came for who had the source port before.
+                while self.made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or queued_error(self.made):
+                    pass
+            try:
+                self.made.sendto(data, self.target)
+            except ConnectionRefusedError as error:
+                self.code, self.refused = error.errno or 0, queued_error(self.made, self.target[0])
+                if self.refused is not None:
+                    return False
+            except OSError as error:
+                self.code, self.refused = error.errno or 0, queued_error(self.made, self.target[0])
+                return False
+            else:
+                self.code = 0
+                self.sent = True
+                return True
+        return False
+
+
+async def _received(made: socket.socket) -> tuple[bytes, tuple[str, int]]:
+    """Return the next datagram and who sent it. Raises OSError.
+
+    By what every event loop has, which is not so of sock_recvfrom.
+    """
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            return made.recvfrom(_MOST)
+        except BlockingIOError:
+            pass
+        ready = loop.create_future()
+        loop.add_reader(made.fileno(), _mark, ready)
+        try:
+            await ready
+        finally:
+            loop.remove_reader(made.fileno())
+
+
+def _mark(ready: asyncio.Future[None]) -> None:
+    if not ready.done():
+        ready.set_result(None)
 
 
 @dataclass
 class SourcePorts:
-    """The ports of this host that answers come to whatever port asked: one question at a time has each."""
+    """The ports of this host that answers come to whatever port asked: one question at a time has each.
 
+    Where they are not `free` to be used every question has a port of its own, so that what comes for one of many
+    that are asked at the same time never comes to another.
+    """
+
+    free: bool = True
     locks: dict[int, asyncio.Lock] = field(default_factory=dict)
 
     def lock(self, protocol: Protocol, port: int) -> asyncio.Lock | nullcontext[None]:
         """Return what is held while a server is asked."""
-        if protocol.source_port is None:
+        if protocol.source_port is None or not self.free:
             return nullcontext()
         return self.locks.setdefault(protocol.source_port(port), asyncio.Lock())
 
@@ -190,7 +237,7 @@ async def _ask(
             made.setsockopt(level, option, 1)
             line = Datagrams(made, with_zone((target.ip, port)), protocol.other_port)
             if protocol.source_port is not None:
-                line.note = _bound(made, protocol.source_port(port))
+                line.note = _bound(made, protocol.source_port(port)) if sources.free else _TAKEN
             assert protocol.converse is not None
             own = _own_address(target.ip, ipv6)
             asked = Asked(target.host, target.ip, port, "udp", os.urandom(32), own_ip=own)

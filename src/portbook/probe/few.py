@@ -136,8 +136,10 @@ async def _reached(ip: str, port: int) -> Outcome:
     open_one = None
     try:
         begun = monotonic()
-        came = begin(made, address) or await _answer(made, address)
-        waited = monotonic() - begun
+        came, at = begin(made, address), monotonic()
+        if came is None:
+            came, at = await _answer(made, address)
+        waited = at - begun
         tries = syn_tries(waited)
         if came is None:
             return Outcome(address, Result("filtered", "silence"), None, tries)
@@ -170,15 +172,15 @@ async def _socket(family: int) -> socket.socket:
     return new_socket(family)
 
 
-async def _answer(made: socket.socket, address: tuple[str, int]) -> Result | None:
-    """Return what became of a connection that is being made, None where nothing is heard."""
+async def _answer(made: socket.socket, address: tuple[str, int]) -> tuple[Result | None, float]:
+    """Return what became of a connection that is being made, None where nothing is heard, and when that was seen."""
     loop = asyncio.get_running_loop()
-    answered: asyncio.Future[Result | None] = loop.create_future()
+    answered: asyncio.Future[tuple[Result | None, float]] = loop.create_future()
 
     def look(last: bool) -> None:
         came = again(made, address)
         if (last or came is not None) and not answered.done():
-            answered.set_result(came)
+            answered.set_result((came, monotonic()))
 
     loop.add_writer(made.fileno(), look, False)
     # In a busy process the time can be up before an answer that has come was looked at.

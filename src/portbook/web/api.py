@@ -35,7 +35,7 @@ from portbook.web.models import (
     formats_of,
 )
 from portbook.web.refused import Refused
-from portbook.web.runs import table_of
+from portbook.web.runs import rows_of, table_of
 from portbook.web.site import site_of
 
 TYPE_CHECKING = False
@@ -99,7 +99,7 @@ def format_of(request: Request) -> str:
     return best
 
 
-def rows_of(table: Table, format_name: str) -> Iterator[bytes]:
+def pieces_of(table: Table, format_name: str) -> Iterator[bytes]:
     """Yield a table in one of the formats of `format_of`, in pieces."""
     return {"json": json_array, "ndjson": json_lines, "csv": csv_lines}[format_name](table)
 
@@ -269,7 +269,7 @@ async def ports(
         found = [service for port in main for service in site.registry.port(port)]
     table = Table.from_rows(REGISTRY_COLUMNS, (_registry_row(service) for service in found[:limit]))
     wanted = format_of(request)
-    return Response(b"".join(rows_of(table, wanted)), media_type=media_type_of(wanted))
+    return Response(b"".join(pieces_of(table, wanted)), media_type=media_type_of(wanted))
 
 
 def _registry_row(service: Service) -> tuple[object, ...]:
@@ -281,14 +281,13 @@ def _result(request: Request, run: str, events: list[Event]) -> Response:
     """Return what is known of a run by now, in the format that the request wants."""
     language = language_of(request)
     said = [event if event.row is None else event._replace(row=_in(language, event.row)) for event in events]
-    table = table_of(said)
     wanted = format_of(request)
     if wanted != "json":
-        return Response(b"".join(rows_of(table, wanted)), media_type=media_type_of(wanted))
+        return Response(b"".join(pieces_of(table_of(said), wanted)), media_type=media_type_of(wanted))
     over = next((event for event in events if event.over), None)
     note = None if over is None or over.note is None else language.messages.gettext(over.note)
     head = _object({**_asked(run, events[0]), "over": over is not None, "note": note})
-    tests = ",".join(_object(row._asdict()) for row in table)
+    tests = ",".join(map(_object, rows_of(said)))
     return Response(f'{head[:-1]},"tests":[{tests}]}}\n', media_type="application/json")
 
 

@@ -18,7 +18,7 @@ from portbook.errors import N_
 from portbook.host.talks import DEFAULT_COLUMNS
 from portbook.output.clean import clean
 from portbook.web.accounts import needs_sign_in
-from portbook.web.api import format_of, media_type_of, rows_of
+from portbook.web.api import format_of, media_type_of, pieces_of
 from portbook.web.models import TOKEN, UNSIGNED, formats_of, row_model
 from portbook.web.site import site_of
 from portbook.web.this_host import every_socket, narrowed, seen_now, wanted
@@ -136,4 +136,4 @@ async def _answer(request: Request, table: Table, only: Asked) -> Response:
         # A header is ASCII on one line, and a note may hold the name of a namespace.
         plain = clean(said).encode("ascii", "backslashreplace").decode()
         headers["portbook-notes"] = plain[:_LONGEST_NOTES]
-    return StreamingResponse(rows_of(found, format_name), media_type=media_type_of(format_name), headers=headers)
+    return StreamingResponse(pieces_of(found, format_name), media_type=media_type_of(format_name), headers=headers)

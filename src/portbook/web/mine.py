@@ -7,6 +7,7 @@ the API and plain text.
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from typing import NamedTuple
 
 from portbook.errors import N_, BadQuestion
@@ -120,8 +121,6 @@ async def begin(request: Request, wish: Wish) -> Begun:
 
     Raises BadQuestion for what is no port, Refused for what is not allowed, or not now.
     """
-    from portbook.web.runs import Begun
-
     site = site_of(request)
     asking = visitor_of(request)
     if wish.token is not None:
@@ -136,8 +135,4 @@ async def begin(request: Request, wish: Wish) -> Begun:
     if not wish.consent and await needs_consent(request, asking):
         raise Refused(403, CONSENT, ip=asking.ip)
     asked = Asked(asking.ip, ports, wish.identify)
-    known = await site.runs.known(asked)
-    if known is not None:
-        return Begun(known, joined=True)
-    await site.quotas.test(asking.ip)
-    return await site.runs.begin(asked)
+    return await site.runs.begin(asked, permit=partial(site.quotas.test, asking.ip))

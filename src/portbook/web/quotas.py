@@ -5,6 +5,7 @@ An IPv6 visitor has a whole /64 to choose addresses from, and often a /48, so th
 
 from __future__ import annotations
 
+import asyncio
 from hashlib import sha256
 from ipaddress import ip_network
 from math import ceil
@@ -23,7 +24,6 @@ from portbook.web.store import counters, within_reach
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from limits import RateLimitItem
-    from limits.aio.storage import RedisStorage
 
     from portbook.web.metrics import Metrics
     from portbook.web.settings import Settings
@@ -82,11 +82,11 @@ class Quotas:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._metrics = metrics
-        if settings.shared is None:
-            storage: MemoryStorage | RedisStorage = CountersHere()
-        else:
-            storage = counters(settings.shared)
-        self._limiter = SlidingWindowCounterRateLimiter(storage)
+        here = CountersHere()
+        # Requests are counted by the worker that answers them: to ask the store would cost as much as most answers.
+        self._here = SlidingWindowCounterRateLimiter(here)
+        shared = here if settings.shared is None else counters(settings.shared)
+        self._shared = SlidingWindowCounterRateLimiter(shared)
         rates = settings.quotas
         self._address, self._network = parse_many(rates.address), parse_many(rates.network)
         self._all = parse_many(rates.all)
@@ -96,15 +96,18 @@ class Quotas:
     async def test(self, ip: str) -> None:
         """Count a test of an address. Raises Refused (429) where there were too many."""
         narrow, wide = networks(ip)
-        await self._count(self._address, "test", narrow, narrow)
-        await self._count(self._network, "test", wide, wide)
-        await self._count(self._all, "test", "all", None)
+        # Asked for together, so that a store is waited for once; who is refused by one is counted by all.
+        await asyncio.gather(
+            self._count(self._address, "test", narrow, narrow),
+            self._count(self._network, "test", wide, wide),
+            self._count(self._all, "test", "all", None),
+        )
 
     async def request(self, ip: str) -> None:
         """Count a request of any kind. Raises Refused (429)."""
         narrow, wide = networks(ip)
-        await self._count(self._requests, "request", narrow, narrow)
-        await self._count(self._network_requests, "request", wide, wide)
+        await self._count(self._requests, "request", narrow, narrow, self._here)
+        await self._count(self._network_requests, "request", wide, wide, self._here)
 
     async def attempt(self, ip: str, name: str) -> None:
         """Count an attempt to sign in, from an address and for a name. Raises Refused (429)."""
@@ -113,12 +116,20 @@ class Quotas:
         # A visitor may send a name of any length; what is kept of it is as long as any other.
         await self._count(self._name, "name", sha256(name.encode("utf-8", "replace")).hexdigest(), narrow)
 
-    async def _count(self, rates: list[RateLimitItem], kind: str, key: str, who: str | None) -> None:
+    async def _count(
+        self,
+        rates: list[RateLimitItem],
+        kind: str,
+        key: str,
+        who: str | None,
+        limiter: SlidingWindowCounterRateLimiter | None = None,
+    ) -> None:
+        limiter = limiter or self._shared
         with within_reach():
             for rate in rates:
-                if not await self._limiter.hit(rate, kind, key):
+                if not await limiter.hit(rate, kind, key):
                     self._metrics.quota_refusals.labels(kind).inc()
-                    stats = await self._limiter.get_window_stats(rate, kind, key)
+                    stats = await limiter.get_window_stats(rate, kind, key)
                     seconds = max(1, ceil(stats.reset_time - time()))
                     message = _ALL if who is None else _TOO_OFTEN
                     raise Refused(429, message, retry_after=seconds, seconds=seconds, who=who)

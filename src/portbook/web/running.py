@@ -41,6 +41,9 @@ _LEAVE_SECONDS = 3
 """For requests that are being answered when the server is told to end."""
 _TICK = 0.1
 
+_GARBAGE = (20_000, 20, 50)
+"""How many new objects, and then how many looks at the young ones, there are before garbage is looked for."""
+
 _QUEUE = 4096
 """Connections that wait to be accepted."""
 _ACCEPTED_AT_ONCE = 4
@@ -172,11 +175,15 @@ def _answer(settings: Settings, secret: str, made: socket.socket, tether: Tether
     room_for_files()
     app = create_app(settings, secret)
     app.state.site.warm()
+    # What is there stays; to look through it again and again for garbage would cost a tenth of the time.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GARBAGE)
     config = uvicorn.Config(
         app,
         http=protocol(settings),
         ws="none",
-        loop="asyncio",
+        loop="uvloop",
         lifespan="on",
         proxy_headers=False,
         server_header=False,
@@ -206,6 +213,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn; then say that this worker answers."""
         await super().startup(sockets)
+        for one in sockets or ():
+            one.listen(_QUEUE)  # the event loop has made the queue shorter
         if self._tether is None or not self.started:
             return
         loop = asyncio.get_running_loop()

@@ -21,7 +21,7 @@ from portbook.probe.turns import Turns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from typing import Any
 
     from portbook.porttest import PortTest
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from portbook.web.settings import Settings
 
 NAMES = tuple(column.name for column in COLUMNS)
+_NOTHING_KNOWN = dict.fromkeys(NAMES)
 
 _PATIENCE = 8.0
 """Seconds after which a run that nobody reads has been left."""
@@ -108,30 +109,36 @@ class Runs:
         """How many run now."""
         return len(self._running)
 
-    async def known(self, asked: Asked) -> str | None:
-        """Return the run that has just answered the same question."""
-        found = await self._board.recall(asked.key)
-        if found is not None:
-            self._metrics.joined()
-        return found
+    async def begin(
+        self, asked: Asked, flight: str | None = None, permit: Callable[[], Awaitable[None]] | None = None
+    ) -> Begun:
+        """Begin a run, or return the one that has just answered the same question, or has the same `flight`.
 
-    async def begin(self, asked: Asked, flight: str | None = None) -> Begun:
-        """Begin a run, or return the one that has the same `flight` already: of a visitor, one for each address.
-
-        Raises Refused (503) where the board cannot be reached.
+        A visitor has one flight for each address. What is asked of the board and of `permit`, which may refuse, is
+        asked together, since each may be far. Raises what `permit` raises, Refused (503) where there is no board.
         """
         run = secrets.token_urlsafe(16)
         flight = asked.ip if flight is None else flight
-        holder = await self._board.claim(flight, run, self._quotas.seconds + _PATIENCE)
-        if holder != run:
+        holder, known = await asyncio.gather(
+            self._board.claim(flight, run, self._quotas.seconds + _PATIENCE), self._board.recall(asked.key)
+        )
+        if known is not None or holder != run:
+            if holder == run:
+                await self._board.release(flight, run)
             self._metrics.joined()
-            return Begun(holder, joined=True)
-        try:
-            await self._board.open(run, _line(Event(asked, time())))
-        except BaseException:
+            return Begun(holder if known is None else known, joined=True)
+        answers = await asyncio.gather(
+            _anything() if permit is None else permit(),
+            self._board.open(run, _line(Event(asked, time()))),
+            self._board.remember(asked.key, run, min(_IN_FLIGHT, self._quotas.seconds)),
+            return_exceptions=True,
+        )
+        failed = next((answer for answer in answers if isinstance(answer, BaseException)), None)
+        if failed is not None:
+            await self._board.remember(asked.key, run, 0.0)
+            await self._board.write(run, _line(Event(over=True, note=CUT_OFF)), over=True)
             await self._board.release(flight, run)
-            raise
-        await self._board.remember(asked.key, run, min(_IN_FLIGHT, self._quotas.seconds))
+            raise failed
         task = asyncio.create_task(self._run(run, asked, flight))
         self._running[run] = task
         self._metrics.begun()
@@ -140,14 +147,17 @@ class Runs:
 
     async def follow(self, run: str, start: int = 0) -> AsyncIterator[Event | None]:
         """Yield what a run says from its event `start` on as it says it, and None now and then while it is silent."""
-        async for events in self.together(run, start):
+        async for events in self.together(run, start, gather=False):
             for event in events:
                 yield event
             if not events:
                 yield None
 
-    async def together(self, run: str, start: int = 0) -> AsyncIterator[list[Event]]:
-        """Yield the same, all that was said at the same time together, and nothing while it is silent."""
+    async def together(self, run: str, start: int = 0, *, gather: bool = True) -> AsyncIterator[list[Event]]:
+        """Yield the same, all that was said at the same time together, and nothing while it is silent.
+
+        With `gather` what is said soon after an answer counts as the same time.
+        """
         before = await self.so_far(run) if start else None
         over = bool(before and before[-1].over and len(before) <= start)  # who comes back has read the end
         while not over:
@@ -158,7 +168,7 @@ class Runs:
             start += len(found.lines)
             events = _events(found)
             yield events
-            if any(event.row is not None for event in events) and not over:
+            if gather and any(event.row is not None for event in events) and not over:
                 await asyncio.sleep(min(_MOST_GATHERED, _GATHERED * (1 + self.running / _MANY)))
 
     async def so_far(self, run: str) -> list[Event] | None:
@@ -222,13 +232,21 @@ class Runs:
         await self._board.write(run, _line(event), over=event.over)
 
 
-def table_of(events: Sequence[Event]) -> Table:
-    """Return what is known of each port by now, in the order in which ports were asked for."""
+async def _anything() -> None:
+    """Permit everything."""
+
+
+def rows_of(events: Sequence[Event]) -> list[dict[str, Any]]:
+    """Return what is known of each port by now, by column, in the order in which ports were asked for."""
     asked = next(event.asked for event in events if event.asked is not None)
     rows = {(row["ip"], row["port"], row["transport"]): row for row in (event.row for event in events) if row}
     endpoints = [(ip, *port) for ip in asked.addresses for port in asked.ports]
-    ordered = [rows[endpoint] for endpoint in endpoints if endpoint in rows]
-    return Table.from_rows(COLUMNS, ([_cell(row[name]) for name in NAMES] for row in ordered))
+    return [rows[endpoint] for endpoint in endpoints if endpoint in rows]
+
+
+def table_of(events: Sequence[Event]) -> Table:
+    """Return the same as a table."""
+    return Table.from_rows(COLUMNS, ([_cell(row[name]) for name in NAMES] for row in rows_of(events)))
 
 
 def _cell(value: Any) -> object:
@@ -236,7 +254,10 @@ def _cell(value: Any) -> object:
 
 
 def _line(event: Event) -> str:
-    return json.dumps({name: value for name, value in event._asdict().items() if value})
+    said = {name: value for name, value in event._asdict().items() if value}
+    if event.row is not None:
+        said["row"] = {name: value for name, value in event.row.items() if value is not None}
+    return json.dumps(said, separators=(",", ":"))
 
 
 def _events(found: Lines) -> list[Event]:
@@ -253,4 +274,6 @@ def _event(line: str) -> Event:
         ip, ports, identify, target, other = said["asked"]
         named = tuple((port, transport) for port, transport in ports)
         said["asked"] = Asked(ip, named, identify, target, tuple(other))
+    if "row" in said:
+        said["row"] = _NOTHING_KNOWN | said["row"]
     return Event(**said)
