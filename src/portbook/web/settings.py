@@ -49,7 +49,7 @@ def _endpoint(value: object) -> Endpoint:
     ip, colon, port = str(value).rpartition(":")
     ip = ip.removeprefix("[").removesuffix("]")
     if not colon or not (port.isascii() and port.isdigit() and int(port) <= 65535):
-        raise ValueError("ADDRESS:PORT")
+        raise ValueError("ADDRESS:PORT, or [IPv6]:PORT")
     ip_network(ip)
     return Endpoint(ip, int(port))
 
@@ -247,7 +247,9 @@ def read_settings(path: str | None = None, given: Mapping[str, Any] | None = Non
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
-        raise BadQuestion(N_("the setting {name}: {reason}"), name=name, reason=first["msg"]) from error
+        raise BadQuestion(
+            N_("the setting {name}: {reason}"), name=name, reason=first["msg"].removeprefix("Value error, ")
+        ) from error
     except ValueError as error:  # of the file's syntax, or a list in the environment
         raise BadQuestion(N_("the configuration cannot be read: {reason}"), reason=error) from error
     if settings.workers > 1 and settings.shared is None:
