@@ -211,6 +211,8 @@ async def test_one_who_asks_too_often_is_told_when_to_come_again(client: Clients
         first = await web.post("/tests", headers=SCRIPT, data={"ports": str(NOBODY)})
         assert first.status_code == 202
         assert first.json()["other"] is False
+        # While it runs another request joins it, which is no test.
+        assert [event async for event in web.site.runs.follow(first.json()["run"]) if event and event.over]
         for headers in (PERSON, SCRIPT):
             second = await web.post("/tests", headers=headers, data={"ports": str(NOBODY + 1)})
             assert second.status_code == 429

@@ -78,7 +78,7 @@ def test_two_servers_share_quotas_and_tests_in_flight(store: servers.Server, tmp
     tell(store, "flushall")
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    given = {"shared": url(store), "quotas__address": "2/hour", "quotas__cached": "0"}
+    given = {"shared": url(store), "quotas__address": "1/hour", "quotas__cached": "0"}
     with started(tmp_path / "a", **given) as here, started(tmp_path / "b", **given) as there, silent() as port:
         run = here.begin(str(port))
         assert there.begin("1") == run

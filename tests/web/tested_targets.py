@@ -110,7 +110,7 @@ async def history(web: Web, number: int, count: int) -> list[dict[str, Any]]:
             found: list[dict[str, Any]] = answered.json()
             if len(found) >= count:
                 return found
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.2)  # below the quota of requests
 
 
 async def check_of(web: Web, number: int, count: int = 1) -> dict[str, Any]:

@@ -114,21 +114,23 @@ class Runs:
     ) -> Begun:
         """Begin a run, or return the one that has just answered the same question, or has the same `flight`.
 
-        A visitor has one flight for each address. What is asked of the board and of `permit`, which may refuse, is
+        A visitor has one flight for each address. Where the run is for a `flight` of its own, an earlier answer does
+        not count. What is asked of the board and of `permit`, which may refuse, is
         asked together, since each may be far. Raises what `permit` raises, Refused (503) where there is no board.
         """
         run = secrets.token_urlsafe(16)
-        flight = asked.ip if flight is None else flight
+        mine = asked.ip if flight is None else flight
         holder, known = await asyncio.gather(
-            self._board.claim(flight, run, self._quotas.seconds + _PATIENCE), self._board.recall(asked.key)
+            self._board.claim(mine, run, self._quotas.seconds + _PATIENCE),
+            self._board.recall(asked.key) if flight is None else _nobody(),
         )
         if known is not None or holder != run:
             if holder == run:
-                await self._board.release(flight, run)
+                await self._board.release(mine, run)
             self._metrics.joined()
             return Begun(holder if known is None else known, joined=True)
         answers = await asyncio.gather(
-            _anything() if permit is None else permit(),
+            _nobody() if permit is None else permit(),
             self._board.open(run, _line(Event(asked, time()))),
             self._board.remember(asked.key, run, min(_IN_FLIGHT, self._quotas.seconds)),
             return_exceptions=True,
@@ -137,9 +139,9 @@ class Runs:
         if failed is not None:
             await self._board.remember(asked.key, run, 0.0)
             await self._board.write(run, _line(Event(over=True, note=CUT_OFF)), over=True)
-            await self._board.release(flight, run)
+            await self._board.release(mine, run)
             raise failed
-        task = asyncio.create_task(self._run(run, asked, flight))
+        task = asyncio.create_task(self._run(run, asked, mine))
         self._running[run] = task
         self._metrics.begun()
         task.add_done_callback(lambda _: self._running.pop(run, None))
@@ -232,8 +234,8 @@ class Runs:
         await self._board.write(run, _line(event), over=event.over)
 
 
-async def _anything() -> None:
-    """Permit everything."""
+async def _nobody() -> None:
+    """Neither remembers nor refuses."""
 
 
 def rows_of(events: Sequence[Event]) -> list[dict[str, Any]]:
