@@ -38,7 +38,7 @@ async def hashed(password: str) -> str:
 
 async def fits(kept: str | None, password: str) -> bool:
     """Whether a password is the one of which `kept` was kept; with None it never is, and costs the same work."""
-    nobody = await _in_thread(_nobody)
+    nobody = await _in_thread(_nobody, _hasher)
     return await _in_thread(_verify, kept or nobody, _composed(password[: MOST + 1])) and kept is not None
 
 
@@ -47,7 +47,7 @@ def is_outdated(kept: str) -> bool:
     return _hasher.check_needs_rehash(kept)
 
 
-async def _in_thread(work: Callable[..., _Answer], *arguments: str) -> _Answer:
+async def _in_thread(work: Callable[..., _Answer], *arguments: object) -> _Answer:
     return await asyncio.get_running_loop().run_in_executor(_hashing, work, *arguments)
 
 
@@ -64,6 +64,6 @@ def _verify(kept: str, password: str) -> bool:
 
 
 @cache
-def _nobody() -> str:
-    """Return what is kept of a password that nobody knows."""
-    return _hasher.hash(secrets.token_urlsafe(32))
+def _nobody(hasher: PasswordHasher) -> str:
+    """Return what is kept of a password that nobody knows, at the costs of all others."""
+    return hasher.hash(secrets.token_urlsafe(32))
