@@ -15,7 +15,7 @@ from portbook.probe import datagrams
 from portbook.probe.datagrams import Datagrams, SourcePorts, port_test
 from portbook.probe.targets import Target
 from portbook.protocols.conversation import Heard, Say
-from portbook.protocols.order import ANYWHERE_UDP
+from portbook.protocols.order import ANYWHERE_UDP, named
 from portbook.wire.error_queue import IP_RECVERR, SOL_IP
 
 HOST = "127.93.7.5"
@@ -156,7 +156,8 @@ def test_where_many_are_asked_each_question_has_a_port_of_its_own(monkeypatch: p
         raise AssertionError("the port that others may have was taken")
 
     monkeypatch.setattr(datagrams, "_bound", bound)
-    with answering(lambda _: b"", 67) as (port, heard):
+    monkeypatch.setattr(datagrams, "at_home", lambda port, transport: [named("bootps")])
+    with answering(lambda _: b"") as (port, heard):
         test = asyncio.run(port_test(Target(HOST, HOST, HOST), port, True, SourcePorts(free=False)))
     assert heard
-    assert (test.state, test.note) == ("open|filtered", datagrams._TAKEN)
+    assert (test.state, test.note) == ("open|filtered", datagrams._NO_RIGHT)

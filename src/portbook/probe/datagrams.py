@@ -38,8 +38,8 @@ _ANSWER = 2.0
 _NEXT, _NEXT_HUNCH = 1.0, 0.25
 """Seconds until the next question: in a protocol that is at home, and in others."""
 _MOST = 65536
-_TRIES = 8
-"""To send a datagram, where errors of others come in between."""
+_OF_OTHERS = 64
+"""So many errors that are none of a question's own are passed over."""
 _ICMP, _ICMPV6 = (3, 3), (1, 4)
 """Type and code of port unreachable (RFC 792, RFC 4443)."""
 _NO_RIGHT = N_("the answer would come to a port that only root may listen on")
@@ -68,10 +68,11 @@ class Datagrams:
         if isinstance(step, StartTls) or self.refused is not None:
             return Heard(ended="reset")
         begun = monotonic()
-        if step.data and not await self._send(step.data):
+        if step.data and not self._send(step.data):
             return Heard(ended="reset")
         if step.farewell:
             return Heard()
+        others = 0
         while (left := begun + _ANSWER - monotonic()) > 0:
             try:
                 async with asyncio.timeout(left):
@@ -81,7 +82,10 @@ class Datagrams:
             except OSError as error:
                 refused = queued_error(self.made, self.target[0])
                 if refused is None:
-                    continue  # it came for a socket beside this one, which has the same source port
+                    others += 1  # it came for a socket beside this one, which has the same source port
+                    if others < _OF_OTHERS:
+                        continue
+                    break
                 self.code, self.refused = error.errno or 0, refused
                 return Heard(ended="reset")
             if sender[0] != self.target[0] or (sender[1] != self.target[1] and not self.other_port):
@@ -95,27 +99,27 @@ class Datagrams:
             return Heard(data)
         return Heard(ended="silence")
 
-    async def _send(self, data: bytes) -> bool:
+    def _send(self, data: bytes) -> bool:
         """Send a datagram; return whether it went, `code` and `refused` tell why not."""
-        for _ in range(_TRIES):
-            if not self.sent:
-                # What waits before this question was sent came for who had the source port before.
-                while self.made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) or queued_error(self.made):
-                    pass
+        for _ in range(_OF_OTHERS):
+            if not self.sent and self._of_another():
+                continue
             try:
                 self.made.sendto(data, self.target)
-            except ConnectionRefusedError as error:
-                self.code, self.refused = error.errno or 0, queued_error(self.made, self.target[0])
-                if self.refused is not None:
-                    return False
+            except BlockingIOError:
+                pass  # lost, as any other may be
             except OSError as error:
                 self.code, self.refused = error.errno or 0, queued_error(self.made, self.target[0])
+                if self.refused is None and isinstance(error, ConnectionRefusedError):
+                    continue
                 return False
-            else:
-                self.code = 0
-                self.sent = True
-                return True
+            self.code, self.sent = 0, True
+            return True
         return False
+
+    def _of_another(self) -> bool:
+        """Take an error that was there before anything was sent: it came for who had the source port before."""
+        return self.made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0 or queued_error(self.made) is not None
 
 
 async def _received(made: socket.socket) -> tuple[bytes, tuple[str, int]]:
@@ -237,7 +241,7 @@ async def _ask(
             made.setsockopt(level, option, 1)
             line = Datagrams(made, with_zone((target.ip, port)), protocol.other_port)
             if protocol.source_port is not None:
-                line.note = _bound(made, protocol.source_port(port)) if sources.free else _TAKEN
+                line.note = _bound(made, protocol.source_port(port)) if sources.free else _NO_RIGHT
             assert protocol.converse is not None
             own = _own_address(target.ip, ipv6)
             asked = Asked(target.host, target.ip, port, "udp", os.urandom(32), own_ip=own)

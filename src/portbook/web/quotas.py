@@ -5,7 +5,6 @@ An IPv6 visitor has a whole /64 to choose addresses from, and often a /48, so th
 
 from __future__ import annotations
 
-import asyncio
 from hashlib import sha256
 from ipaddress import ip_network
 from math import ceil
@@ -96,12 +95,10 @@ class Quotas:
     async def test(self, ip: str) -> None:
         """Count a test of an address. Raises Refused (429) where there were too many."""
         narrow, wide = networks(ip)
-        # Asked for together, so that a store is waited for once; who is refused by one is counted by all.
-        await asyncio.gather(
-            self._count(self._address, "test", narrow, narrow),
-            self._count(self._network, "test", wide, wide),
-            self._count(self._all, "test", "all", None),
-        )
+        # One after the other: who is refused for its own address uses up nothing that others share.
+        await self._count(self._address, "test", narrow, narrow)
+        await self._count(self._network, "test", wide, wide)
+        await self._count(self._all, "test", "all", None)
 
     async def request(self, ip: str) -> None:
         """Count a request of any kind. Raises Refused (429)."""

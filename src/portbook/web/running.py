@@ -46,8 +46,6 @@ _GARBAGE = (20_000, 20, 50)
 
 _QUEUE = 4096
 """Connections that wait to be accepted."""
-_ACCEPTED_AT_ONCE = 4
-"""A worker that takes all that wait leaves its neighbours idle."""
 
 
 def secret_of(settings: Settings) -> str:
@@ -82,24 +80,16 @@ def secret_of(settings: Settings) -> str:
         ) from error
 
 
-class _Listening(socket.socket):
-    """A socket whose queue stays long, however few connections the event loop accepts at once."""
-
-    def listen(self, _: int = _QUEUE, /) -> None:
-        """Listen with a long queue."""
-        super().listen(_QUEUE)
-
-
 def listening(settings: Settings) -> socket.socket:
     """Return the socket that listens. Raises Unavailable where the address or the port cannot be had."""
     ip, port = settings.listen
-    made = _Listening(socket.AF_INET6 if ":" in ip else socket.AF_INET)
+    made = socket.socket(socket.AF_INET6 if ":" in ip else socket.AF_INET)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if ":" in ip:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, ip != "::")
         made.bind((ip, port))
-        made.listen()
+        made.listen(_QUEUE)
     except OSError as error:
         made.close()
         raise Unavailable(
@@ -190,7 +180,7 @@ def _answer(settings: Settings, secret: str, made: socket.socket, tether: Tether
         access_log=False,
         log_config=None,
         log_level="warning",
-        backlog=_ACCEPTED_AT_ONCE,
+        backlog=_QUEUE,
         timeout_graceful_shutdown=_LEAVE_SECONDS,
     )
     # uvicorn sends itself again what ended it; that is nothing to die of.
@@ -213,8 +203,6 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn; then say that this worker answers."""
         await super().startup(sockets)
-        for one in sockets or ():
-            one.listen(_QUEUE)  # the event loop has made the queue shorter
         if self._tether is None or not self.started:
             return
         loop = asyncio.get_running_loop()

@@ -115,32 +115,28 @@ class Runs:
         """Begin a run, or return the one that has just answered the same question, or has the same `flight`.
 
         A visitor has one flight for each address. Where the run is for a `flight` of its own, an earlier answer does
-        not count. What is asked of the board and of `permit`, which may refuse, is
-        asked together, since each may be far. Raises what `permit` raises, Refused (503) where there is no board.
+        not count. `permit` is asked before anything is begun. Raises what it raises, Refused (503) where the board
+        cannot be reached.
         """
         run = secrets.token_urlsafe(16)
         mine = asked.ip if flight is None else flight
-        holder, known = await asyncio.gather(
-            self._board.claim(mine, run, self._quotas.seconds + _PATIENCE),
-            self._board.recall(asked.key) if flight is None else _nobody(),
-        )
-        if known is not None or holder != run:
-            if holder == run:
+        try:
+            # Both at once, since a board may be far.
+            holder, known = await asyncio.gather(
+                self._board.claim(mine, run, self._quotas.seconds + _PATIENCE),
+                self._board.recall(asked.key) if flight is None else _nothing(),
+            )
+            if known is not None or holder != run:
                 await self._board.release(mine, run)
-            self._metrics.joined()
-            return Begun(holder if known is None else known, joined=True)
-        answers = await asyncio.gather(
-            _nobody() if permit is None else permit(),
-            self._board.open(run, _line(Event(asked, time()))),
-            self._board.remember(asked.key, run, min(_IN_FLIGHT, self._quotas.seconds)),
-            return_exceptions=True,
-        )
-        failed = next((answer for answer in answers if isinstance(answer, BaseException)), None)
-        if failed is not None:
-            await self._board.remember(asked.key, run, 0.0)
-            await self._board.write(run, _line(Event(over=True, note=CUT_OFF)), over=True)
+                self._metrics.joined()
+                return Begun(holder if known is None else known, joined=True)
+            if permit is not None:
+                await permit()
+            await self._board.open(run, _line(Event(asked, time())))
+            await self._board.remember(asked.key, run, min(_IN_FLIGHT, self._quotas.seconds))
+        except BaseException:
             await self._board.release(mine, run)
-            raise failed
+            raise
         task = asyncio.create_task(self._run(run, asked, mine))
         self._running[run] = task
         self._metrics.begun()
@@ -234,8 +230,8 @@ class Runs:
         await self._board.write(run, _line(event), over=event.over)
 
 
-async def _nobody() -> None:
-    """Neither remembers nor refuses."""
+async def _nothing() -> None:
+    """Remember nothing."""
 
 
 def rows_of(events: Sequence[Event]) -> list[dict[str, Any]]:
